@@ -1,0 +1,37 @@
+# The extension modules: src/bind/<name>/*.cc becomes mobula/_<name>. `_core` links neither Arrow nor
+# FFmpeg: `import mobula` is light.
+mobula_ask_python(nanobind_DIR "import nanobind; print(nanobind.cmake_dir())")
+if(NOT nanobind_DIR)
+  message(FATAL_ERROR "no nanobind in ${Python_EXECUTABLE}: pip install nanobind, or -DMOBULA_PYTHON=OFF")
+endif()
+find_package(nanobind CONFIG REQUIRED)
+
+# mobula_module(<name> [EXTRA sources...] USES targets...)
+function(mobula_module name)
+  cmake_parse_arguments(arg "" "" "EXTRA;USES" ${ARGN})
+  mobula_glob(sources "src/bind/${name}")
+  if(NOT sources)
+    return()
+  endif()
+  foreach(used IN LISTS arg_USES)
+    if(NOT TARGET ${used})
+      message(STATUS "module _${name} waits for ${used}")
+      return()
+    endif()
+  endforeach()
+  nanobind_add_module(_${name} NB_STATIC NB_DOMAIN mobula NOMINSIZE ${sources} ${arg_EXTRA})
+  target_include_directories(_${name} PRIVATE
+    "${CMAKE_CURRENT_SOURCE_DIR}/src" "${CMAKE_CURRENT_SOURCE_DIR}/include")
+  target_link_libraries(_${name} PRIVATE mobula_flags ${arg_USES})
+  target_precompile_headers(_${name} PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/cmake/nanobind_pch.h")
+  set_target_properties(_${name} PROPERTIES
+    LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/python/mobula" INSTALL_RPATH "$ORIGIN/lib")
+  set_property(GLOBAL APPEND PROPERTY MOBULA_MODULES _${name})
+  set_property(GLOBAL APPEND PROPERTY MOBULA_PRODUCT _${name})
+endfunction()
+
+file(GLOB worker_python CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/src/worker/python*.cc")
+list(FILTER worker_python EXCLUDE REGEX "_(test|bench|fuzz)\\.cc$")
+mobula_module(core EXTRA ${worker_python} USES mobula)
+mobula_module(data USES mobula mobula_data)
+mobula_module(model USES mobula mobula_data mobula_model)

@@ -1,0 +1,5 @@
+"""python -m mobula: the command line."""
+
+from mobula.cli import main
+
+main()

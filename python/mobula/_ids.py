@@ -1,0 +1,142 @@
+"""Ids as Python objects: bytes with a kind. Mobula's are shorter than Ray's; their interface is the same."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, ClassVar, TypeVar
+
+    Kind = TypeVar("Kind", bound="BaseID")
+
+
+class BaseID:
+    """An id: `hex()`, `binary()`, equality and a hash."""
+
+    SIZE: ClassVar[int] = 8
+    __slots__ = ("_bytes",)
+
+    def __init__(self, binary: bytes) -> None:
+        if not isinstance(binary, bytes) or len(binary) != self.SIZE:
+            raise ValueError(f"{type(self).__name__} has {self.SIZE} bytes, not {binary!r}")
+        self._bytes = binary
+
+    @classmethod
+    def size(cls) -> int:
+        """Bytes of binary()."""
+        return cls.SIZE
+
+    @classmethod
+    def nil(cls: type[Kind]) -> Kind:
+        """The id that names nothing."""
+        return cls(bytes(cls.SIZE))
+
+    @classmethod
+    def from_hex(cls: type[Kind], digits: str) -> Kind:
+        """The id whose hex() gives `digits`."""
+        return cls(bytes.fromhex(digits))
+
+    @classmethod
+    def from_binary(cls: type[Kind], binary: bytes) -> Kind:
+        """The id whose binary() gives `binary`."""
+        return cls(binary)
+
+    @classmethod
+    def from_number(cls: type[Kind], number: int) -> Kind:
+        """The id of the engine's number."""
+        return cls(number.to_bytes(cls.SIZE, "big"))
+
+    def binary(self) -> bytes:
+        """The id as bytes."""
+        return self._bytes
+
+    def hex(self) -> str:
+        """The id as hexadecimal digits."""
+        return self._bytes.hex()
+
+    def number(self) -> int:
+        """The engine's number of it."""
+        return int.from_bytes(self._bytes, "big")
+
+    def is_nil(self) -> bool:
+        """True for the id that names nothing."""
+        return not any(self._bytes)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self._bytes == other._bytes  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return hash(self._bytes)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.hex()})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._bytes,)
+
+
+class UniqueID(BaseID):
+    """An id of no particular kind."""
+
+    __slots__ = ()
+
+
+class TaskID(BaseID):
+    """The id of a task or call."""
+
+    __slots__ = ()
+
+
+class ActorID(BaseID):
+    """The id of an actor."""
+
+    __slots__ = ()
+
+
+class WorkerID(BaseID):
+    """The id of a worker process."""
+
+    __slots__ = ()
+
+
+class FunctionID(BaseID):
+    """The digest of a function's definition."""
+
+    SIZE = 16
+    __slots__ = ()
+
+
+class ActorClassID(FunctionID):
+    """The digest of an actor class's definition."""
+
+    __slots__ = ()
+
+
+class PlacementGroupID(BaseID):
+    """The id of a placement group."""
+
+    __slots__ = ()
+
+
+class JobID(BaseID):
+    """The id of a job: what one driver started."""
+
+    SIZE = 4
+    __slots__ = ()
+
+
+class NodeID(BaseID):
+    """The id of a node."""
+
+    SIZE = 28
+    __slots__ = ()
+
+
+class ClusterID(NodeID):
+    """The id of a cluster."""
+
+    __slots__ = ()
+
+
+def make_task_id(number: int) -> TaskID:
+    """The TaskID of the engine's number."""
+    return TaskID.from_number(number)

@@ -1,0 +1,52 @@
+"""Failures of runs as exceptions: what a task recorded, or what the engine says, with the operator's name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mobula.data.wire import read_failure
+
+if TYPE_CHECKING:
+    from mobula.data.physical import PhysicalOp
+
+
+def error_of(failure: Any, ops: list[PhysicalOp]) -> BaseException:
+    """The exception to raise; it is an instance of the user's own class where there is one."""
+    place, record, object_id, text = failure
+    name = ops[place].name
+    if record:
+        return _from_record(record, name)
+    if object_id is not None:
+        return _from_object(object_id, name)
+    from mobula.exceptions import RaySystemError
+
+    return RaySystemError(f"{name}: {text}")
+
+
+def _from_record(record: bytes, name: str) -> BaseException:
+    from mobula.exceptions import RayError, RayTaskError
+
+    text, cause = read_failure(record)
+    if cause is None:
+        cause = RayError(text.splitlines()[-1] if text else "unknown")
+    return RayTaskError(name, text, cause).as_instanceof_cause()
+
+
+def _from_object(object_id: bytes, name: str) -> BaseException:
+    from mobula import _core
+
+    try:
+        _core.get(_core.ObjectRef(object_id))
+    except BaseException as error:
+        error.add_note(f"(in {name})")
+        return error
+    return RuntimeError(f"{name} failed for a reason that is gone")
+
+
+def summary_of(failure: Any, ops: list[PhysicalOp]) -> str:
+    """One line for the list of failures that were tolerated."""
+    error = error_of(failure, ops)
+    cause = getattr(error, "cause", None) or error
+    lines = str(cause).strip().splitlines() or [""]
+    notes = " ".join(getattr(cause, "__notes__", ()))
+    return f"{ops[failure[0]].name}: {type(cause).__name__}: {lines[0]} {notes}".rstrip()

@@ -1,0 +1,248 @@
+"""Runs physical plans: hands operators to the C++ executor, and gives its output block by block.
+
+One `Execution` is one run. It ends what it started when it is closed, exhausted, failed or dropped; nothing of it is
+left in the store but the blocks that were handed out. Tests: tests/python/data_run.py.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from mobula import _core, _data, _driver
+from mobula._definition import Definition
+from mobula.data.compute import ActorPoolStrategy
+from mobula.data.failure import error_of
+from mobula.data.fragment import FragmentActor
+from mobula.data.physical import PhysicalOp
+from mobula.data.plan import BlockHandle, RemoteOptions, Tables
+from mobula.data.progress import Progress
+from mobula.data.stats import RunStats
+from mobula.data.wire import block_for_wire
+
+if TYPE_CHECKING:
+    from mobula.data.context import DataContext
+
+WAIT_SLICE_S = 0.1  # Ctrl-C is heard so often
+MEMORY_FRACTION = 0.5  # of the store, for the blocks of one run
+ACTOR_OPTIONS = ("runtime_env", "scheduling_strategy", "max_concurrency", "accelerator_type", "label_selector")
+
+_running: weakref.WeakSet[Execution] = weakref.WeakSet()
+
+
+def end_all() -> None:
+    """Ends all runs of this process; the engine calls it before it ends."""
+    for execution in list(_running):
+        execution.close()
+
+
+class OutputBlock:
+    """A block of a run's output, with the key that restores the order of the input."""
+
+    __slots__ = ("handle", "order")
+
+    def __init__(self, handle: BlockHandle, order: bytes) -> None:
+        self.handle, self.order = handle, order
+
+
+class Execution:
+    """One run of operators. `emits` is "blocks", or "rows" where only the last operator's rows are counted."""
+
+    def __init__(self, ops: list[PhysicalOp], context: DataContext, emits: str = "blocks", label: str = "") -> None:
+        _driver.ensure()
+        self.ops, self.context, self.label = ops, context, label or ops[-1].name
+        self.session = _core.session()
+        self._actors: dict[int, Any] = {}
+        self._factories: dict[int, Callable[[], tuple[Any, Any]]] = {}
+        self._kept: list[Any] = []  # definitions and references that the run needs until its end
+        self._options = _executor_options(context)
+        _check_resources(ops, self._options["resources"])
+        descriptions, inputs = [], {}
+        for place, op in enumerate(ops):
+            description = op.description()
+            if op.kind == "input":
+                description["literals"], inputs[place] = self._inputs(op)
+            elif op.kind == "map":
+                self._bind(place, description, "rows" if emits == "rows" and place + 1 == len(ops) else "blocks")
+            descriptions.append(description)
+        self._lock = threading.Lock()
+        self.final: dict[str, Any] | None = None
+        self._run = _data.Execution(
+            _core.engine_capsule(), descriptions, inputs, self._options, self._make_actor, self._end_actor
+        )
+        self._progress = Progress(self) if Progress.is_wanted(context) else None
+        _running.add(self)
+        self._run.start()
+
+    # -- what the executor gets -----------------------------------------------------------------------------------
+
+    def _inputs(self, op: PhysicalOp) -> tuple[list[bytes], list[Any]]:
+        if op.reads:
+            literals = [_core.encode(task.payload) for task in op.reads]
+            return literals, [task.rows for task in op.reads]
+        blocks = op.blocks if op.tables is None else put_tables(op.tables, self.session)
+        self._kept.append(blocks)
+        return [], [(b.ref.binary(), b.rows, b.bytes, b.offset, b.length) for b in blocks]
+
+    def _bind(self, place: int, description: dict[str, Any], emits: str) -> None:
+        op = self.ops[place]
+        fragment = op.fragment(self.context, emits)
+        if isinstance(op.compute, ActorPoolStrategy):
+            self._factories[place], description["function"] = _actor_factory(op.remote, fragment)
+            description["method"] = "run"
+        else:
+            definition = Definition(fragment, op.name)
+            description["function"] = definition.export()
+            self._kept.append(definition)
+        description["runtime_env"] = _runtime_env(op.remote)
+        description["block_bytes_max"] = min(self.context.target_max_block_size or 1 << 40, 128 << 20)
+
+    def _make_actor(self, op: int, number: int) -> tuple[int, bytes]:
+        """Called by the executor on its own thread."""
+        handle, ready = self._factories[op]()
+        self._actors[number] = (handle, ready)
+        return handle._number, ready.binary()
+
+    def _end_actor(self, number: int) -> None:
+        handle, _ = self._actors.pop(number)
+        _core.kill_actor(handle._number, True)
+
+    # -- what comes out ---------------------------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[OutputBlock]:
+        try:
+            while True:
+                answer = self._run.next(WAIT_SLICE_S)
+                if answer is None:
+                    if _core.session() != self.session:
+                        raise RuntimeError("the engine was shut down while a dataset was running")
+                    continue
+                if answer[0] == "end":
+                    return
+                if answer[0] == "failed":
+                    raise error_of(answer[1], self.ops)
+                _, raw, rows, size, offset, length, order = answer
+                ref = _core.ObjectRef(raw)
+                self._run.release(raw)
+                yield OutputBlock(BlockHandle(ref, rows, size, offset, length), order)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Ends the run if it has not ended; later calls do nothing."""
+        with self._lock:
+            if self.final is not None:
+                return
+            self.final = self._run.view()
+        if self._progress is not None:
+            self._progress.close()
+        self._run.stop()
+        _running.discard(self)
+        self._kept.clear()
+        self._actors.clear()
+
+    def view(self) -> dict[str, Any]:
+        """Figures of the run, as src/bind/data/execution.cc gives them."""
+        return self.final if self.final is not None else self._run.view()
+
+    def stats(self) -> RunStats:
+        """The run's figures, to be kept by the dataset."""
+        return RunStats(self.ops, self.view(), self._options["memory_bytes_max"])
+
+
+def put_tables(node: Tables, session: int) -> list[BlockHandle]:
+    """The node's tables in the store of this session; put when first asked for."""
+    if session not in node.put:
+        node.put.clear()
+        node.put[session] = [
+            BlockHandle(_core.put(block_for_wire(table)), table.num_rows, table.nbytes) for table in node.tables
+        ]
+    return node.put[session]
+
+
+def load(block: BlockHandle) -> pa.Table:
+    """A block as a table over the store's memory."""
+    table = _core.get(block.ref)
+    if block.offset == 0 and block.length < 0:
+        return table
+    return table.slice(block.offset, None if block.length < 0 else block.length)
+
+
+def _actor_factory(remote: RemoteOptions, fragment: Any) -> tuple[Callable[[], tuple[Any, Any]], bytes]:
+    """What makes an actor of the operator and asks it whether it stands, and the digest of the actors' class."""
+    from mobula import remote as make_remote
+
+    amounts = remote.amounts()
+    options: dict[str, Any] = {"num_cpus": amounts.pop("CPU", 0), "num_gpus": amounts.pop("GPU", 0)}
+    memory = amounts.pop("memory", None)
+    if memory is not None:
+        options["memory"] = memory
+    if amounts:
+        options["resources"] = amounts
+    for key, value in remote.others:
+        if key in ACTOR_OPTIONS and value is not None:
+            options[key] = value
+    actor_class = make_remote(FragmentActor).options(max_restarts=0, **options)
+
+    def make() -> tuple[Any, Any]:
+        handle = actor_class.remote(fragment)
+        return handle, handle.ready.remote()
+
+    return make, actor_class._definition.export()
+
+
+def _runtime_env(remote: RemoteOptions) -> str:
+    environment = dict(remote.others).get("runtime_env")
+    if not environment:
+        return _core.runtime_env()
+    from mobula import _environment
+
+    return _environment.pack(environment)
+
+
+def _executor_options(context: DataContext) -> dict[str, Any]:
+    options = context.execution_options
+    totals: dict[str, float] = {}
+    for node in _core.cluster():
+        if node["alive"]:
+            for name, amount in node["total"].items():
+                totals[name] = totals.get(name, 0) + amount
+    limits, excluded = options.resource_limits, options.exclude_resources
+    for name, limit, taken in (("CPU", limits.cpu, excluded.cpu), ("GPU", limits.gpu, excluded.gpu)):
+        if name in totals:
+            totals[name] = min(totals[name] - (taken or 0), totals[name] if limit is None else limit)
+    memory = limits.object_store_memory
+    if memory is None:
+        fraction = context.override_object_store_memory_limit_fraction or MEMORY_FRACTION
+        memory = _core.stats()["arena_bytes"] * fraction - (excluded.object_store_memory or 0)
+    return {
+        "memory_bytes_max": max(int(memory), 1 << 20),
+        "preserve_order": bool(options.preserve_order),
+        "failures_max": int(context.max_errored_blocks),
+        "resources": totals,
+    }
+
+
+def _check_resources(ops: list[PhysicalOp], totals: dict[str, float]) -> None:
+    """What can never run is refused at once."""
+    for op in ops:
+        if op.kind != "map":
+            continue
+        for name, amount in op.remote.amounts().items():
+            if amount > totals.get(name, 0) + 1e-9:
+                what = "actor" if isinstance(op.compute, ActorPoolStrategy) else "task"
+                raise ValueError(
+                    f"each {what} of {op.name} needs {name}: {amount:g}, but the cluster has {totals.get(name, 0):g} "
+                    f"for this run; ask for less, or start with more: init(num_{name.lower()}s=…)"
+                    if name in ("CPU", "GPU")
+                    else f"each {what} of {op.name} needs {name}: {amount:g}, but the cluster has "
+                    f"{totals.get(name, 0):g} for this run; ask for less, or init(resources={{{name!r}: …}})"
+                )
+
+
+atexit.register(end_all)

@@ -1,0 +1,1 @@
+"""Where datasets go: one module for each kind of sink."""
