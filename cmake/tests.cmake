@@ -133,6 +133,9 @@ foreach(source IN LISTS example_sources)
   if(TARGET mobula)
     cmake_path(GET source STEM name)
     add_executable(example_${name} ${source})
+    if(name STREQUAL "video_inference")  # media and model have no installed headers yet
+      target_include_directories(example_${name} PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/src")
+    endif()
     set_target_properties(example_${name} PROPERTIES OUTPUT_NAME ${name} ENABLE_EXPORTS ON
                           RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/examples")
     target_link_libraries(example_${name} PRIVATE mobula_flags)

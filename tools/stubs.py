@@ -6,13 +6,15 @@ import importlib
 import sys
 from pathlib import Path
 
-from nanobind.stubgen import StubGen
+from nanobind.stubgen import StubGen, load_pattern_file
 
 PACKAGE = Path(__file__).resolve().parent.parent / "python" / "mobula"
 
 
 def stub_of(name: str) -> str:
-    generator = StubGen(importlib.import_module(f"mobula.{name}"), quiet=True)
+    patterns = PACKAGE.parent.parent / "src" / "bind" / name.removeprefix("_") / "stub_patterns.txt"
+    loaded = load_pattern_file(str(patterns)) if patterns.exists() else []
+    generator = StubGen(importlib.import_module(f"mobula.{name}"), quiet=True, patterns=loaded)
     generator.put(importlib.import_module(f"mobula.{name}"))
     return str(generator.get())
 

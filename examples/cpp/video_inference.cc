@@ -4,8 +4,6 @@
 //       [--sheet FILE.png] [--json FILE] [--stage decode|infer|all] [--threads N]
 // OUTPUT/detections.parquet: path, frame, score, face, box (x, y, width, height in shares of the 128x128
 // frame).
-#if __has_include("data/media/video.h")  // goes when the build gives examples src/ or the ported API
-
 #include <arrow/api.h>
 #include <arrow/io/file.h>
 #include <parquet/arrow/writer.h>
@@ -17,11 +15,13 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
-#include <cstring>
+#include <cstdlib>
 #include <deque>
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <limits>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -65,25 +65,27 @@ struct Batch {
   std::vector<Face> faces;
 };
 
-/// A queue with a maximum. pop() is empty when it is closed and drained; push() is false once it is stopped.
+/// A queue with a maximum, which also carries the first error of those around it.
 template <typename T>
 class BoundedQueue {
  public:
   explicit BoundedQueue(size_t max) : max_(max) {}
 
+  /// False when an error has made the item useless.
   bool push(T item) {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return items_.size() < max_ || is_stopped_; });
-    if (is_stopped_) return false;
+    changed_.wait(lock, [this] { return items_.size() < max_ || !error_.is_ok(); });
+    if (!error_.is_ok()) return false;
     items_.push_back(std::move(item));
     changed_.notify_all();
     return true;
   }
 
+  /// Empty when the queue is closed and drained, or after an error.
   std::optional<T> pop() {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return !items_.empty() || is_closed_ || is_stopped_; });
-    if (items_.empty() || is_stopped_) return std::nullopt;
+    changed_.wait(lock, [this] { return !items_.empty() || is_closed_ || !error_.is_ok(); });
+    if (items_.empty() || !error_.is_ok()) return std::nullopt;
     std::optional<T> item(std::move(items_.front()));
     items_.pop_front();
     changed_.notify_all();
@@ -91,46 +93,30 @@ class BoundedQueue {
   }
 
   /// No more items will come.
-  void close() { set(is_closed_); }
-  /// Nobody wants the items any more.
-  void stop() { set(is_stopped_); }
-
- private:
-  void set(bool& flag) {
+  void close() {
     const std::lock_guard lock(mutex_);
-    flag = true;
+    is_closed_ = true;
     changed_.notify_all();
   }
 
+  void fail(const Status& error) {
+    const std::lock_guard lock(mutex_);
+    if (error_.is_ok()) error_ = error;
+    changed_.notify_all();
+  }
+
+  Status error() {
+    const std::lock_guard lock(mutex_);
+    return error_;
+  }
+
+ private:
   const size_t max_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<T> items_;
   bool is_closed_ = false;
-  bool is_stopped_ = false;
-};
-
-/// The first error of any stage; it stops the queues.
-class Failure {
- public:
-  explicit Failure(std::function<void()> stop) : stop_(std::move(stop)) {}
-  void set(Status status) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (!status_.is_ok()) return;
-      status_ = std::move(status);
-    }
-    stop_();
-  }
-  Status get() const {
-    const std::lock_guard lock(mutex_);
-    return status_;
-  }
-
- private:
-  mutable std::mutex mutex_;
-  Status status_;
-  std::function<void()> stop_;
+  Status error_;
 };
 
 struct Arguments {
@@ -204,31 +190,44 @@ Status decode_clip(const std::string& path, size_t clip, int threads,
   return {};
 }
 
-struct DecodeStage {
-  const std::vector<std::string>& clips;
-  int threads;
-  std::atomic<size_t> next{0};
-  std::atomic<int64_t> busy_ns{0};
+/// Decodes all clips into a queue on several threads, and closes it. Adds the threads' own time to `busy_s`.
+class DecodeStage {
+ public:
+  DecodeStage(const std::vector<std::string>& clips, int threads, BoundedQueue<Batch>& queue)
+      : clips_(clips), queue_(queue), running_(static_cast<size_t>(threads)) {
+    for (int i = 0; i < threads; ++i)
+      threads_.emplace_back([this, threads] { run(static_cast<size_t>(threads)); });
+  }
 
-  /// One of several threads: takes clip after clip.
-  void run(const std::function<bool(Batch)>& take, Failure& failure) {
-    for (size_t clip = next++; clip < clips.size(); clip = next++) {
+  double busy_s() const { return static_cast<double>(busy_ns_) / 1e9; }
+
+ private:
+  void run(size_t threads) {
+    for (size_t clip = next_++; clip < clips_.size(); clip = next_++) {
       const auto start = Clock::now();
       Clock::duration waited{};
-      const auto timed_take = [&](Batch batch) {
+      const auto take = [&](Batch batch) {
         const auto before = Clock::now();
-        const bool wanted = take(std::move(batch));
+        const bool wanted = queue_.push(std::move(batch));
         waited += Clock::now() - before;
         return wanted;
       };
       // The last clips share the cores that no other clip takes.
-      const size_t left = clips.size() - clip;
-      const int each = left >= static_cast<size_t>(threads) ? 1 : 2;
-      const Status status = decode_clip(clips[clip], clip, each, timed_take);
-      busy_ns += std::chrono::nanoseconds(Clock::now() - start - waited).count();
-      if (!status.is_ok()) return failure.set(status);
+      const int each = clips_.size() - clip >= threads ? 1 : 2;
+      const Status status = decode_clip(clips_[clip], clip, each, take);
+      busy_ns_ += std::chrono::nanoseconds(Clock::now() - start - waited).count();
+      if (!status.is_ok()) queue_.fail(status);
+      if (!queue_.error().is_ok()) break;
     }
+    if (--running_ == 0) queue_.close();
   }
+
+  const std::vector<std::string>& clips_;
+  BoundedQueue<Batch>& queue_;
+  std::atomic<size_t> next_{0};
+  std::atomic<size_t> running_;
+  std::atomic<int64_t> busy_ns_{0};
+  std::vector<std::jthread> threads_;
 };
 
 // -- stage: detect --------------------------------------------------------------------------------------
@@ -240,10 +239,53 @@ Result<std::unique_ptr<FaceDetector>> open_detector(const Arguments& arguments) 
   return FaceDetector::open(options);
 }
 
-Status detect(FaceDetector& detector, Batch& batch) {
-  batch.faces.resize(batch.frames);
-  return detector.best(std::span(batch.pixels).first(batch.frames * FaceDetector::kFrameBytes), batch.faces);
-}
+/// Keeps the detector's requests in flight from batch to batch; hands batches on in the order in which they
+/// came.
+class DetectStage {
+ public:
+  DetectStage(FaceDetector& detector, std::function<Status(Batch&)> take)
+      : detector_(detector), take_(std::move(take)) {}
+
+  Status add(Batch batch) {
+    batch.faces.resize(batch.frames);
+    batches_.push_back({std::move(batch), 0});
+    const Batch& added = batches_.back().batch;
+    for (size_t i = 0; i < added.frames; ++i) {
+      if (in_flight_.size() == detector_.requests()) TRY(wait_for_one());
+      const std::span<const uint8_t> pixels(added.pixels);
+      ASSIGN_OR_RETURN(const auto ticket, detector_.submit(pixels.subspan(i * FaceDetector::kFrameBytes,
+                                                                          FaceDetector::kFrameBytes)));
+      in_flight_.push_back(ticket);
+    }
+    return {};
+  }
+
+  Status finish() {
+    while (!in_flight_.empty()) TRY(wait_for_one());
+    return {};
+  }
+
+ private:
+  struct Open {
+    Batch batch;
+    size_t done;
+  };
+
+  Status wait_for_one() {
+    Open& first = batches_.front();
+    ASSIGN_OR_RETURN(first.batch.faces[first.done], detector_.wait(in_flight_.front()));
+    in_flight_.pop_front();
+    if (++first.done < first.batch.frames) return {};
+    const Status taken = take_(first.batch);
+    batches_.pop_front();
+    return taken;
+  }
+
+  FaceDetector& detector_;
+  std::function<Status(Batch&)> take_;
+  std::deque<Open> batches_;
+  std::deque<mobula::model::Predictor::Ticket> in_flight_;
+};
 
 // -- stage: contact sheet -------------------------------------------------------------------------------
 
@@ -376,135 +418,112 @@ class DetectionWriter {
 
 // -- the three programs: all of it, decode alone, inference alone ----------------------------------------
 
-using Threads = std::vector<std::jthread>;
-
-Threads start_decoding(DecodeStage& stage, const std::function<bool(Batch)>& take, Failure& failure) {
-  Threads threads;
-  const size_t count = std::min(static_cast<size_t>(stage.threads), stage.clips.size());
-  for (size_t i = 0; i < count; ++i)
-    threads.emplace_back([&stage, take, &failure] { stage.run(take, failure); });
-  return threads;
+/// Takes batches until there are no more. `busy_s`: all but the time spent waiting for them.
+Status run_detection(FaceDetector& detector, BoundedQueue<Batch>& decoded,
+                     const std::function<Status(Batch&)>& take, double& busy_s) {
+  DetectStage stage(detector, take);
+  while (auto batch = decoded.pop()) {
+    const auto start = Clock::now();
+    TRY(stage.add(std::move(*batch)));
+    busy_s += seconds_since(start);
+  }
+  const auto start = Clock::now();
+  TRY(stage.finish());
+  busy_s += seconds_since(start);
+  return {};
 }
 
 Status run_all(const Arguments& arguments, const std::vector<std::string>& clips, Figures& figures) {
-  BoundedQueue<Batch> decoded(kBatchesQueued);
-  Failure failure([&decoded] { decoded.stop(); });
   DetectionWriter writer;
   TRY(writer.open(arguments.output + "/detections.parquet"));
   Sheet sheet;
-  const auto start = Clock::now();
+  const auto take = [&](Batch& batch) {
+    const auto start = Clock::now();
+    const std::filesystem::path path = clips[batch.clip];
+    TRY(writer.add(batch, path.filename().string()));
+    if (!arguments.sheet.empty()) sheet.add(batch, path.stem().string());
+    figures.frames += static_cast<int64_t>(batch.frames);
+    figures.write_s += seconds_since(start);
+    return Status{};
+  };
 
-  DecodeStage stage{clips, arguments.threads};
-  Threads decoders =
-      start_decoding(stage, [&decoded](Batch b) { return decoded.push(std::move(b)); }, failure);
-  std::jthread closer([&] {
-    decoders.clear();  // joins
-    decoded.close();
-  });
+  const auto start = Clock::now();
+  BoundedQueue<Batch> decoded(kBatchesQueued);
+  DecodeStage decoding(clips, arguments.threads, decoded);
   auto detector = open_detector(arguments);  // while the first frames are being decoded
-  if (!detector.is_ok()) failure.set(detector.status());
   figures.open_s = seconds_since(start);
-  while (auto batch = decoded.pop()) {
-    const auto before = Clock::now();
-    const Status detected = detect(**detector, *batch);
-    if (!detected.is_ok()) failure.set(detected);
-    figures.infer_s += seconds_since(before);
-    const auto writing = Clock::now();
-    const std::string name = std::filesystem::path(clips[batch->clip]).filename().string();
-    const Status written = writer.add(*batch, name);
-    if (!written.is_ok()) failure.set(written);
-    if (!arguments.sheet.empty()) sheet.add(*batch, std::filesystem::path(name).stem().string());
-    figures.frames += static_cast<int64_t>(batch->frames);
-    figures.write_s += seconds_since(writing);
-  }
-  closer.join();
-  TRY(failure.get());
-  const auto writing = Clock::now();
+  const Status detected =
+      detector.is_ok() ? run_detection(**detector, decoded, take, figures.infer_s) : detector.status();
+  if (!detected.is_ok()) decoded.fail(detected);
+  TRY(decoded.error());
+  const auto closing = Clock::now();
   TRY(writer.close());
   figures.wall_s = seconds_since(start);
   if (!arguments.sheet.empty()) TRY(sheet.write(arguments.sheet));
-  figures.write_s += seconds_since(writing);
-  figures.decode_s = static_cast<double>(stage.busy_ns) / 1e9;
+  figures.write_s += seconds_since(closing);
+  figures.decode_s = decoding.busy_s();
   figures.detections = writer.detections();
   return {};
 }
 
 Status run_decode(const Arguments& arguments, const std::vector<std::string>& clips, Figures& figures) {
-  Failure failure([] {});
-  std::atomic<int64_t> frames{0};
   const auto start = Clock::now();
-  DecodeStage stage{clips, arguments.threads};
-  const auto count = [&frames](Batch batch) {
-    frames += static_cast<int64_t>(batch.frames);
-    return true;
-  };
-  start_decoding(stage, count, failure).clear();
+  BoundedQueue<Batch> decoded(kBatchesQueued);
+  DecodeStage decoding(clips, arguments.threads, decoded);
+  while (auto batch = decoded.pop()) figures.frames += static_cast<int64_t>(batch->frames);
   figures.wall_s = seconds_since(start);
-  figures.frames = frames;
-  figures.decode_s = static_cast<double>(stage.busy_ns) / 1e9;
-  return failure.get();
+  figures.decode_s = decoding.busy_s();
+  return decoded.error();
 }
 
+/// Inference alone: all frames are decoded beforehand, outside the time.
 Status run_infer(const Arguments& arguments, const std::vector<std::string>& clips, Figures& figures) {
-  Failure failure([] {});
-  std::mutex mutex;
-  std::vector<Batch> batches;
-  DecodeStage stage{clips, arguments.threads};
-  const auto keep = [&](Batch batch) {
-    const std::lock_guard lock(mutex);
-    batches.push_back(std::move(batch));
-    return true;
-  };
-  start_decoding(stage, keep, failure).clear();
-  TRY(failure.get());
+  BoundedQueue<Batch> kept(std::numeric_limits<size_t>::max());
+  {
+    const DecodeStage decoding(clips, arguments.threads, kept);
+  }
   const auto opening = Clock::now();
   ASSIGN_OR_RETURN(const auto detector, open_detector(arguments));
   figures.open_s = seconds_since(opening);
-  const auto start = Clock::now();
-  for (Batch& batch : batches) {
-    TRY(detect(*detector, batch));
+  const auto take = [&figures](Batch& batch) {
     figures.frames += static_cast<int64_t>(batch.frames);
     for (const Face& face : batch.faces) figures.detections += face.score >= kFaceScore ? 1 : 0;
-  }
-  figures.wall_s = figures.infer_s = seconds_since(start);
-  return {};
+    return Status{};
+  };
+  const auto start = Clock::now();
+  TRY(run_detection(*detector, kept, take, figures.infer_s));
+  figures.wall_s = seconds_since(start);
+  return kept.error();
 }
 
 // -- arguments and figures -------------------------------------------------------------------------------
 
 Result<Arguments> parse(int count, char** words) {
   Arguments arguments;
+  std::string threads = "0";
+  const std::map<std::string, std::string*> options{{"--model", &arguments.model},
+                                                    {"--sheet", &arguments.sheet},
+                                                    {"--json", &arguments.json},
+                                                    {"--stage", &arguments.stage},
+                                                    {"--threads", &threads}};
   std::vector<std::string> places;
   for (int i = 1; i < count; ++i) {
-    const std::string word = words[i];
-    if (word.rfind("--", 0) != 0) {
-      places.push_back(word);
-      continue;
+    const auto option = options.find(words[i]);
+    if (option != options.end() && i + 1 < count) {
+      *option->second = words[++i];
+    } else {
+      places.emplace_back(words[i]);
     }
-    if (i + 1 == count) return Status{Code::kInvalid, word + " needs a value"};
-    const std::string value = words[++i];
-    if (word == "--model")
-      arguments.model = value;
-    else if (word == "--sheet")
-      arguments.sheet = value;
-    else if (word == "--json")
-      arguments.json = value;
-    else if (word == "--stage")
-      arguments.stage = value;
-    else if (word == "--threads")
-      arguments.threads = std::atoi(value.c_str());
-    else
-      return Status{Code::kInvalid, "unknown option " + word};
   }
   if (places.size() != 2 || (arguments.model.empty() && arguments.stage != "decode")) {
     return Status{Code::kInvalid,
                   "usage: video_inference FOLDER OUTPUT --model face_detection_short_range.tflite "
                   "[--sheet FILE.png] [--json FILE] [--stage decode|infer|all] [--threads N]"};
   }
-  if (arguments.threads <= 0)
-    arguments.threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   arguments.folder = places[0];
   arguments.output = places[1];
+  arguments.threads = std::atoi(threads.c_str());
+  if (arguments.threads <= 0) arguments.threads = static_cast<int>(std::thread::hardware_concurrency());
   return arguments;
 }
 
@@ -546,14 +565,14 @@ Status run(int count, char** words) {
   if (error) return {Code::kDenied, "output folder '" + arguments.output + "': " + error.message()};
   Figures figures;
   figures.clips = clips.size();
-  if (arguments.stage == "all")
-    TRY(run_all(arguments, clips, figures));
-  else if (arguments.stage == "decode")
-    TRY(run_decode(arguments, clips, figures));
-  else if (arguments.stage == "infer")
-    TRY(run_infer(arguments, clips, figures));
-  else
+  const auto stage = arguments.stage == "all"      ? run_all
+                     : arguments.stage == "decode" ? run_decode
+                     : arguments.stage == "infer"  ? run_infer
+                                                   : nullptr;
+  if (stage == nullptr) {
     return {Code::kInvalid, "--stage is decode, infer or all, not '" + arguments.stage + "'"};
+  }
+  TRY(stage(arguments, clips, figures));
   measure_process(figures);
   print(figures);
   if (arguments.json.empty()) return {};
@@ -571,7 +590,3 @@ int main(int count, char** words) {
   std::fprintf(stderr, "video_inference: %s\n", status.to_string().c_str());
   return 1;
 }
-
-#else
-int main() { return 0; }
-#endif

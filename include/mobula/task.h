@@ -54,11 +54,19 @@ ArgumentList arguments_for(Args&&... args) {
   return arguments_for<F>(std::index_sequence_for<Args...>{}, std::forward<Args>(args)...);
 }
 
-/// The arguments of a Python function, each as what it is.
+/// The arguments of a Python function: references as such, values each as what it is.
+template <typename A>
+void add_argument_as_it_is(ArgumentList& list, A&& argument) {
+  if constexpr (kIsObjectRef<std::decay_t<A>>) {
+    list.add_reference(argument.object());
+  } else {
+    add_argument<A>(list, std::forward<A>(argument));
+  }
+}
 template <typename... Args>
 ArgumentList arguments_as_they_are(Args&&... args) {
   ArgumentList list;
-  (add_argument<Args>(list, std::forward<Args>(args)), ...);
+  (add_argument_as_it_is(list, std::forward<Args>(args)), ...);
   return list;
 }
 

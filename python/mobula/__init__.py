@@ -45,16 +45,18 @@ __version__ = "0.1.0"
 __commit__ = ""
 
 __all__ = [
-    "ActorClassID", "ActorHandle", "ActorID", "ClusterID", "Context", "DynamicObjectRefGenerator", "FunctionID", "JobID",
-    "Language", "LoggingConfig", "NodeID", "ObjectRef", "ObjectRefGenerator", "PlacementGroupID", "TaskID", "UniqueID",
-    "WorkerID", "available_resources", "cancel", "cluster_resources", "get", "get_actor", "get_gpu_ids",
-    "get_runtime_context", "init", "is_initialized", "kill", "method", "nodes", "put", "remote", "shutdown", "timeline",
-    "wait",
+    "ActorClassID", "ActorHandle", "ActorID", "ClusterID", "Context", "DynamicObjectRefGenerator",
+    "FunctionID", "JobID", "Language", "LoggingConfig", "NodeID", "ObjectRef", "ObjectRefGenerator",
+    "PlacementGroupID", "TaskID", "UniqueID", "WorkerID", "available_resources", "cancel",
+    "cluster_resources", "cpp_actor_class", "cpp_function", "get", "get_actor", "get_gpu_ids",
+    "get_runtime_context", "init", "is_initialized", "kill", "load_library", "method", "nodes", "put",
+    "remote", "shutdown", "timeline", "wait",
 ]  # fmt: skip
 
 _LAZY_MODULES = {
-    "actor", "as_ray", "cli", "dag", "data", "exceptions", "experimental", "job_submission", "remote_function",
-    "runtime_context", "runtime_env", "serve", "train", "tune", "types", "util",
+    "actor", "as_ray", "cli", "cross_language", "dag", "data", "exceptions", "experimental",
+    "job_submission", "remote_function", "runtime_context", "runtime_env", "serve", "train", "tune", "types",
+    "util",
 }  # fmt: skip
 LOCAL_MODE, SCRIPT_MODE, WORKER_MODE = 2, 0, 1
 
@@ -86,7 +88,8 @@ def init(
     log_to_driver: bool | None = None,
     **more: Any,
 ) -> Context:
-    """Starts the engine in this process. Without it, the first use starts one with the machine's CPUs and GPUs.
+    """Starts the engine in this process. Without it, the first use starts one with the machine's CPUs and
+    GPUs.
 
     Args:
         address: None or "local". Running on nodes elsewhere is not available yet.
@@ -97,7 +100,8 @@ def init(
         namespace: where named actors live; a random one by default.
         runtime_env: env_vars, working_dir and py_modules (local folders) for all workers.
         log_to_driver: False keeps the workers' output to themselves.
-        more: Ray's options for dashboards, logs, daemons and the like (include_dashboard, logging_level, _temp_dir,
+        more: Ray's options for dashboards, logs, daemons and the like (include_dashboard, logging_level,
+        _temp_dir,
             _system_config, ...) are accepted and mean nothing here; others raise TypeError.
     """
     return _driver.init(
@@ -123,7 +127,8 @@ def remote(*args: Any, **options: Any) -> Any:
         return _make_remote(args[0], {})
     if args or not options:
         raise TypeError(
-            "the @remote decorator is applied without arguments and parentheses, or with keyword options alone: "
+            "the @remote decorator is applied without arguments and parentheses, or with keyword options "
+            "alone: "
             "@remote(num_returns=2)"
         )
     return lambda target: _make_remote(target, options)
@@ -145,13 +150,13 @@ def _make_remote(target: Any, options: dict[str, Any]) -> Any:
 def get(object_refs: Any, *, timeout: float | None = None, _use_object_store: bool = False) -> Any:
     """The value of a reference, or the values of a list of them, in order; waits until they are there.
 
-    Arrays are read-only views of the object store. An error of a task is raised here, at once when any of a list has
-    failed; GetTimeoutError when `timeout` seconds pass first.
+    Arrays are read-only views of the object store. An error of a task is raised here, at once when any of a
+    list has failed; GetTimeoutError when `timeout` seconds pass first.
     """
     return _core.get(object_refs, timeout)
 
 
-def put(value: Any, *, _owner: Any = None, _tensor_transport: str | None = None) -> ObjectRef:
+def put(value: Any, *, _owner: Any = None, _tensor_transport: str | None = None) -> ObjectRef[Any]:
     """Stores a value and gives a reference to it, which can be passed to any number of tasks."""
     if _owner is not None:
         raise ValueError("put(_owner=) is gone: objects belong to the node")
@@ -163,7 +168,8 @@ def put(value: Any, *, _owner: Any = None, _tensor_transport: str | None = None)
 def wait(
     ray_waitables: list[Any], *, num_returns: int = 1, timeout: float | None = None, fetch_local: bool = True
 ) -> tuple[list[Any], list[Any]]:
-    """(ready, rest), both in the order given; waits until `num_returns` are ready, or `timeout` seconds have passed.
+    """(ready, rest), both in the order given; waits until `num_returns` are ready, or `timeout` seconds
+    have passed.
 
     Never more than `num_returns` are in `ready`. Generators count as ready when their next value is.
     """
@@ -173,20 +179,23 @@ def wait(
 def cancel(ray_waitable: Any, *, force: bool = False, recursive: bool = True) -> None:
     """Cancels the task that makes a reference or feeds a generator; get() then raises TaskCancelledError.
 
-    A waiting task never runs; a running one gets a KeyboardInterrupt, or with `force` its worker is ended. Calls of
-    async actors get CancelledError; those of other actors see get_runtime_context().is_canceled(). Its children go too,
-    unless `recursive` is False.
+    A waiting task never runs; a running one gets a KeyboardInterrupt, or with `force` its worker is ended.
+    Calls of async actors get CancelledError; those of other actors see get_runtime_context().is_canceled().
+    Its children go too, unless `recursive` is False.
     """
     if isinstance(ray_waitable, ObjectRefGenerator):
         _core.cancel(ray_waitable._first(), force, recursive)
     elif isinstance(ray_waitable, ObjectRef):
         _core.cancel(ray_waitable.binary(), force, recursive)
     else:
-        raise TypeError(f"cancel() takes an ObjectRef or a generator, not {ray_waitable!r}; for actors use kill()")
+        raise TypeError(
+            f"cancel() takes an ObjectRef or a generator, not {ray_waitable!r}; for actors use kill()"
+        )
 
 
 def kill(actor: ActorHandle, *, no_restart: bool = True) -> None:
-    """Ends an actor's process at once; its calls fail with ActorDiedError. no_restart=False lets it restart."""
+    """Ends an actor's process at once; its calls fail with ActorDiedError. no_restart=False lets it
+    restart."""
     if not isinstance(actor, ActorHandle):
         raise ValueError(f"kill() takes an actor's handle, not {actor!r}; for tasks use cancel()")
     _core.kill_actor(actor._number, no_restart)
@@ -206,8 +215,10 @@ def nodes() -> list[dict[str, Any]]:
     """The nodes: id, resources, labels, whether they live."""
     return [
         {
-            "NodeID": node["id"], "Alive": node["alive"], "alive": node["alive"], "NodeManagerAddress": "127.0.0.1",
-            "NodeManagerHostname": "localhost", "NodeName": "127.0.0.1", "NodeManagerPort": 0, "ObjectManagerPort": 0,
+            "NodeID": node["id"], "Alive": node["alive"], "alive": node["alive"],
+            "NodeManagerAddress": "127.0.0.1",
+            "NodeManagerHostname": "localhost", "NodeName": "127.0.0.1", "NodeManagerPort": 0,
+            "ObjectManagerPort": 0,
             "ObjectStoreSocketName": "", "RayletSocketName": "", "MetricsExportPort": 0, "DeathReason": 0,
             "Resources": _whole(node["total"]), "Labels": node["labels"],
         }
@@ -243,6 +254,27 @@ def get_gpu_ids() -> list[str]:
     from mobula.runtime_context import gpu_ids
 
     return gpu_ids()
+
+
+def load_library(path: str) -> None:
+    """Loads a shared library with C++ functions, for cpp_function() and cpp_actor_class()."""
+    from mobula import cross_language
+
+    cross_language.load_library(path)
+
+
+def cpp_function(function_name: str) -> Any:
+    """The C++ function registered under this name: its calls are tasks, as those of a Python function are."""
+    from mobula import cross_language
+
+    return cross_language.cpp_function(function_name)
+
+
+def cpp_actor_class(create_function_name: str, class_name: str) -> Any:
+    """The C++ class whose factory is registered under this name: its instances are actors."""
+    from mobula import cross_language
+
+    return cross_language.cpp_actor_class(create_function_name, class_name)
 
 
 def timeline(filename: str | None = None) -> list[Any]:

@@ -15,7 +15,8 @@ MAX_BYTES = 100 << 20
 
 
 class Definition:
-    """One function or class. References that its closure captured are kept here, and named by each of its tasks."""
+    """One function or class. References that its closure captured are kept here, and named by each of its
+    tasks."""
 
     def __init__(self, target: Any, name: str, known: tuple[int, bytes] | None = None) -> None:
         self.target, self.name = target, name
@@ -49,14 +50,16 @@ class Definition:
         blob, self.refs = _core.encode_definition(self.target, f"the definition of {self.name}")
         if len(blob) > MAX_BYTES:
             raise ValueError(
-                f"the definition of {self.name} has {len(blob) >> 20} MiB, above the limit of {MAX_BYTES >> 20} MiB: "
+                f"the definition of {self.name} has {len(blob) >> 20} MiB, above the limit of "
+                f"{MAX_BYTES >> 20} MiB: "
                 "it captures something large. put() that and pass the reference as an argument."
             )
         if len(blob) > WARN_BYTES:
             import warnings
 
             warnings.warn(
-                f"the definition of {self.name} has {len(blob) >> 20} MiB: it captures something large, which every "
+                f"the definition of {self.name} has {len(blob) >> 20} MiB: it captures something large, "
+                f"which every "
                 "worker will read. put() it and pass the reference as an argument.",
                 stacklevel=4,
             )

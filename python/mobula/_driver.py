@@ -1,4 +1,5 @@
-"""Starting and ending the engine of this process: init, shutdown, and the start that the first use makes by itself."""
+"""Starting and ending the engine of this process: init, shutdown, and the start that the first use makes by
+itself."""
 
 from __future__ import annotations
 
@@ -6,19 +7,21 @@ import atexit
 import os
 import sys
 
-from mobula import _core
+from mobula import _core, _environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# Options of Ray's init that mean nothing in an engine without daemons, dashboard or log files. They are accepted.
+# Options of Ray's init that mean nothing in an engine without daemons, dashboard or log files. They are
+# accepted.
 MEANINGLESS = {
-    "include_dashboard", "dashboard_host", "dashboard_port", "configure_logging", "logging_level", "logging_format",
-    "logging_config", "job_config", "local_mode", "enable_resource_isolation", "cgroup_path", "system_reserved_cpu",
-    "system_reserved_memory", "proxy_server_url", "_enable_object_reconstruction", "_plasma_directory",
-    "_node_ip_address", "_driver_object_store_memory", "_redis_username", "_redis_password", "_temp_dir",
-    "_metrics_export_port", "_system_config", "_tracing_startup_hook", "_node_name", "storage", "dashboard_agent_listen_port",
+    "include_dashboard", "dashboard_host", "dashboard_port", "configure_logging", "logging_level",
+    "logging_format", "logging_config", "job_config", "local_mode", "enable_resource_isolation",
+    "cgroup_path", "system_reserved_cpu", "system_reserved_memory", "proxy_server_url",
+    "_enable_object_reconstruction", "_plasma_directory", "_node_ip_address", "_driver_object_store_memory",
+    "_redis_username", "_redis_password", "_temp_dir", "_metrics_export_port", "_system_config",
+    "_tracing_startup_hook", "_node_name", "storage", "dashboard_agent_listen_port",
 }  # fmt: skip
 _OWN = {"_memory", "_spill_folder", "_workers_max", "object_spilling_directory"}
 
@@ -106,7 +109,8 @@ def init(
         if ignore_reinit_error or is_worker():
             return _context()
         raise RuntimeError(
-            "mobula.init() was called twice: call mobula.shutdown() first, or pass ignore_reinit_error=True to go on with "
+            "mobula.init() was called twice: call mobula.shutdown() first, or pass ignore_reinit_error=True "
+            "to go on with "
             "the engine that runs"
         )
     amounts = _resources(num_cpus, num_gpus, resources, more.get("_memory"))
@@ -116,15 +120,18 @@ def init(
     try:
         _open(amounts, object_store_memory, labels, job, log_to_driver is not False, more)
     except BaseException:
-        from mobula import _environment
-
         _environment.remove_job(state.job)
         raise
     return _context()
 
 
 def _open(
-    amounts: dict[str, float], store: int | None, labels: Any, job: dict[str, Any], log: bool, more: dict[str, Any]
+    amounts: dict[str, float],
+    store: int | None,
+    labels: Any,
+    job: dict[str, Any],
+    log: bool,
+    more: dict[str, Any],
 ) -> None:
     import json
 
@@ -157,8 +164,6 @@ def shutdown(_exiting_interpreter: bool = False) -> None:
     _core.close()
     state.info = None
     if state.job:
-        from mobula import _environment
-
         _environment.remove_job(state.job)
         state.job = {}
 
@@ -192,7 +197,7 @@ def _context() -> Context:
     )  # fmt: skip
 
 
-# -- checks and defaults ---------------------------------------------------------------------------------------
+# -- checks and defaults -------------------------------------------------------------------------------------
 
 
 def _check_address(address: str | None) -> None:
@@ -202,11 +207,13 @@ def _check_address(address: str | None) -> None:
         raise TypeError(f"address must be a string or None, not {address!r}")
     if address.startswith("ray://") or ":" in address:
         raise ConnectionError(
-            f"init(address={address!r}): running on a Ray cluster is not available yet; leave the address out to run on this "
+            f"init(address={address!r}): running on a Ray cluster is not available yet; leave the address "
+            f"out to run on this "
             "machine"
         )
     raise ConnectionError(
-        f"init(address={address!r}): attaching to a node that runs already is not available yet; leave the address out to "
+        f"init(address={address!r}): attaching to a node that runs already is not available yet; leave the "
+        f"address out to "
         "start one in this process"
     )
 
@@ -235,7 +242,7 @@ def cpus() -> int:
 
 def gpus() -> int:
     """The GPUs that this process may see."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    visible = _environment.visible_devices()
     if visible is not None:
         return len([one for one in visible.split(",") if one and one not in ("-1", "NoDevFiles")])
     try:
@@ -266,7 +273,9 @@ def _resources(
 def _labels(labels: dict[str, str] | None) -> dict[str, str]:
     if labels is None:
         return {}
-    if not isinstance(labels, dict) or not all(isinstance(text, str) for pair in labels.items() for text in pair):
+    if not isinstance(labels, dict) or not all(
+        isinstance(text, str) for pair in labels.items() for text in pair
+    ):
         raise TypeError(f"labels must map strings to strings, not {labels!r}")
     return dict(labels)
 
@@ -276,22 +285,30 @@ def _zygote_command() -> list[str]:
     import json
 
     script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_zygote.py")
-    flags = ["-P"] + [flag for flag, on in (("-O", sys.flags.optimize == 1), ("-OO", sys.flags.optimize > 1)) if on]
-    return [sys.executable or "python3", *flags, script, json.dumps([path or os.getcwd() for path in sys.path])]
+    flags = ["-P"] + [
+        flag for flag, on in (("-O", sys.flags.optimize == 1), ("-OO", sys.flags.optimize > 1)) if on
+    ]
+    return [
+        sys.executable or "python3",
+        *flags,
+        script,
+        json.dumps([path or os.getcwd() for path in sys.path]),
+        state.job.get("folder", ""),
+    ]
 
 
 def _make_job_config(runtime_env: dict[str, Any] | None) -> dict[str, Any]:
     """What each worker is told of this program."""
     state.job, state.job_environment = {}, dict(runtime_env or {})
     if runtime_env:
-        from mobula import _environment
-
         state.job = _environment.make_job(runtime_env)
     return {
         "path": [path or os.getcwd() for path in sys.path],
         "as_ray": "mobula.as_ray" in sys.modules and sys.modules["mobula.as_ray"].installed(),
         "environment": state.job,
         "namespace": state.namespace,
-        "runtime_env": {key: value for key, value in state.job_environment.items() if isinstance(value, (str, dict, list))},
+        "runtime_env": {
+            key: value for key, value in state.job_environment.items() if isinstance(value, (str, dict, list))
+        },
         "argv0": sys.argv[0] if sys.argv else "",
     }

@@ -1,7 +1,7 @@
 """Runtime environments: variables for one task or actor; folders, modules and variables for the whole job.
 
-A job's folders are copied when it starts and removed when it ends; what a killed driver left is removed by the next.
-A task's environment travels as one JSON string: equal strings may share workers, others never do.
+A job's folders are copied when it starts and removed when it ends; what a killed driver left is removed by
+the next. A task's environment travels as one JSON string: equal strings may share workers, others never do.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 FIELDS = {
-    "working_dir", "py_modules", "py_executable", "pip", "uv", "conda", "env_vars", "excludes", "image_uri", "container",
-    "java_jars", "worker_process_setup_hook", "_nsight", "nsight", "_rocprof_sys", "rocprof_sys", "config",
-    "_ray_release", "_ray_commit", "_inject_current_ray", "env", "mpi",
+    "working_dir", "py_modules", "py_executable", "pip", "uv", "conda", "env_vars", "excludes", "image_uri",
+    "container", "java_jars", "worker_process_setup_hook", "_nsight", "nsight", "_rocprof_sys",
+    "rocprof_sys", "config", "_ray_release", "_ray_commit", "_inject_current_ray", "env", "mpi",
 }  # fmt: skip
 IGNORED = {"config", "excludes", "_ray_release", "_ray_commit", "_inject_current_ray"}
 DEFAULT_EXCLUDES = (".git", ".venv", "venv", "__pycache__")
@@ -50,7 +50,8 @@ def pack(environment: dict[str, Any]) -> str:
     for field in ("working_dir", "py_modules"):
         if environment.get(field):
             raise ValueError(
-                f"runtime_env[{field!r}] is for the whole job: give it to mobula.init(runtime_env=...), not to one task or "
+                f"runtime_env[{field!r}] is for the whole job: give it to mobula.init(runtime_env=...), not "
+                f"to one task or "
                 f"actor (it was {environment[field]!r})"
             )
     inherited = unpack(_core.runtime_env())
@@ -60,12 +61,30 @@ def pack(environment: dict[str, Any]) -> str:
 
 def unpack(packed: str) -> dict[str, Any]:
     """What pack() made, as a dict."""
-    return json.loads(packed) if packed else {}
+    return dict(json.loads(packed)) if packed else {}
 
 
 def apply(packed: str) -> None:
     """In a worker: sets the variables."""
     os.environ.update(unpack(packed).get("env_vars", {}))
+
+
+# -- accelerators --------------------------------------------------------------------------------------------
+
+
+def visible_devices() -> str | None:
+    """The GPUs that this process is allowed to see, as CUDA_VISIBLE_DEVICES says."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+def show_devices(visible: str | None) -> None:
+    """In a worker: the GPUs that its task may see; None for a variable that is not set."""
+    if os.environ.get("RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES"):
+        return
+    if visible is None:
+        os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+    else:
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible
 
 
 # -- the job's folders -------------------------------------------------------------------------------------
@@ -74,12 +93,14 @@ def apply(packed: str) -> None:
 def _existing_folder(path: Any, field: str) -> str:
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"runtime_env[{field!r}] must be a path, not {path!r}")
-    path = os.fspath(path)
+    path = str(os.fspath(path))
     if "://" in path or path.endswith((".zip", ".whl")):
-        raise NotImplementedError(f"runtime_env[{field!r}]: only local folders are available yet, not {path!r}")
+        raise NotImplementedError(
+            f"runtime_env[{field!r}]: only local folders are available yet, not {path!r}"
+        )
     if not os.path.isdir(path):
         raise ValueError(f"runtime_env[{field!r}]: there is no folder {path!r}")
-    return os.path.abspath(path)
+    return str(os.path.abspath(path))
 
 
 def _copy(source: str, target: str, excludes: list[str]) -> None:
@@ -92,7 +113,7 @@ def _copy(source: str, target: str, excludes: list[str]) -> None:
 def _module_folder(module: Any) -> str:
     """The folder of an imported package, or the path itself."""
     paths = getattr(module, "__path__", None)
-    return list(paths)[0] if paths else module
+    return str(next(iter(paths)) if paths else module)
 
 
 def make_job(environment: dict[str, Any] | None) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """References as futures: awaiting them on an event loop, and concurrent.futures for everybody else.
 
-Engine threads never run Python: they signal a Waker. Each event loop reads its own, and one daemon thread, started when
-first needed, reads the one behind `ref.future()`.
+Engine threads never run Python: they signal a Waker. Each event loop reads its own, and one daemon thread,
+started when first needed, reads the one behind `ref.future()`.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ class _LoopFutures:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.waker = _core.Waker()
-        self.pending: dict[int, tuple[asyncio.Future[Any], _core.ObjectRef, bool]] = {}
+        self.pending: dict[int, tuple[asyncio.Future[Any], _core.ObjectRef[Any], bool]] = {}
         loop.add_reader(self.waker.fileno(), self.take)
 
-    def add(self, loop: asyncio.AbstractEventLoop, ref: _core.ObjectRef, read: bool) -> asyncio.Future[Any]:
+    def add(
+        self, loop: asyncio.AbstractEventLoop, ref: _core.ObjectRef[Any], read: bool
+    ) -> asyncio.Future[Any]:
         """A future of the value of `ref`, or, without `read`, only of its being there."""
         future = loop.create_future()
         token = next(_tokens)
@@ -42,7 +44,7 @@ class _LoopFutures:
                 _settle(future, ref, read)
 
 
-def _settle(future: Any, ref: _core.ObjectRef, read: bool) -> None:
+def _settle(future: Any, ref: _core.ObjectRef[Any], read: bool) -> None:
     try:
         value = _core.get(ref) if read else None
     except StopIteration as error:  # a future cannot carry it
@@ -56,7 +58,7 @@ def _settle(future: Any, ref: _core.ObjectRef, read: bool) -> None:
 _loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopFutures] = weakref.WeakKeyDictionary()
 
 
-def _add(ref: _core.ObjectRef, read: bool) -> asyncio.Future[Any]:
+def _add(ref: _core.ObjectRef[Any], read: bool) -> asyncio.Future[Any]:
     loop = asyncio.get_running_loop()
     futures = _loops.get(loop)
     if futures is None:
@@ -64,12 +66,12 @@ def _add(ref: _core.ObjectRef, read: bool) -> asyncio.Future[Any]:
     return futures.add(loop, ref, read)
 
 
-def await_ref(ref: _core.ObjectRef) -> asyncio.Future[Any]:
+def await_ref(ref: _core.ObjectRef[Any]) -> asyncio.Future[Any]:
     """An asyncio.Future of the value, in the running loop."""
     return _add(ref, True)
 
 
-def ready(ref: _core.ObjectRef) -> asyncio.Future[Any]:
+def ready(ref: _core.ObjectRef[Any]) -> asyncio.Future[Any]:
     """An asyncio.Future that is done when the object is there."""
     return _add(ref, False)
 
@@ -84,7 +86,7 @@ class _ThreadFutures:
         self.thread = threading.Thread(target=self._run, daemon=True, name="mobula-futures")
         self.thread.start()
 
-    def add(self, ref: _core.ObjectRef, then: Callable[[], None]) -> None:
+    def add(self, ref: _core.ObjectRef[Any], then: Callable[[], None]) -> None:
         token = next(_tokens)
         self.pending[token] = then
         self.waker.notify(token, ref)
@@ -107,7 +109,7 @@ _thread: _ThreadFutures | None = None
 _lock = threading.Lock()
 
 
-def call_when_ready(ref: _core.ObjectRef, then: Callable[[], None]) -> None:
+def call_when_ready(ref: _core.ObjectRef[Any], then: Callable[[], None]) -> None:
     """Calls `then()` on a thread of its own once the object is there."""
     global _thread
     with _lock:
@@ -116,7 +118,7 @@ def call_when_ready(ref: _core.ObjectRef, then: Callable[[], None]) -> None:
     _thread.add(ref, then)
 
 
-def ref_future(ref: _core.ObjectRef) -> concurrent.futures.Future[Any]:
+def ref_future(ref: _core.ObjectRef[Any]) -> concurrent.futures.Future[Any]:
     """A concurrent.futures.Future of the value."""
     future: concurrent.futures.Future[Any] = concurrent.futures.Future()
 

@@ -6,10 +6,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, ClassVar, TypeVar
 
-    Kind = TypeVar("Kind", bound="BaseID")
+    Kind = TypeVar("Kind", bound="AnyID")
 
 
-class BaseID:
+class AnyID:
     """An id: `hex()`, `binary()`, equality and a hash."""
 
     SIZE: ClassVar[int] = 8
@@ -62,7 +62,7 @@ class BaseID:
         return not any(self._bytes)
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self._bytes == other._bytes  # type: ignore[attr-defined]
+        return type(self) is type(other) and self._bytes == other._bytes
 
     def __hash__(self) -> int:
         return hash(self._bytes)
@@ -74,31 +74,31 @@ class BaseID:
         return type(self), (self._bytes,)
 
 
-class UniqueID(BaseID):
+class UniqueID(AnyID):
     """An id of no particular kind."""
 
     __slots__ = ()
 
 
-class TaskID(BaseID):
+class TaskID(AnyID):
     """The id of a task or call."""
 
     __slots__ = ()
 
 
-class ActorID(BaseID):
+class ActorID(AnyID):
     """The id of an actor."""
 
     __slots__ = ()
 
 
-class WorkerID(BaseID):
+class WorkerID(AnyID):
     """The id of a worker process."""
 
     __slots__ = ()
 
 
-class FunctionID(BaseID):
+class FunctionID(AnyID):
     """The digest of a function's definition."""
 
     SIZE = 16
@@ -111,20 +111,20 @@ class ActorClassID(FunctionID):
     __slots__ = ()
 
 
-class PlacementGroupID(BaseID):
+class PlacementGroupID(AnyID):
     """The id of a placement group."""
 
     __slots__ = ()
 
 
-class JobID(BaseID):
+class JobID(AnyID):
     """The id of a job: what one driver started."""
 
     SIZE = 4
     __slots__ = ()
 
 
-class NodeID(BaseID):
+class NodeID(AnyID):
     """The id of a node."""
 
     SIZE = 28

@@ -16,7 +16,9 @@ from typing import Any
 from mobula import _core
 from mobula.exceptions import TaskCancelledError
 
-current_call: contextvars.ContextVar[_core.ActorCall | None] = contextvars.ContextVar("mobula_call", default=None)
+current_call: contextvars.ContextVar[_core.ActorCall | None] = contextvars.ContextVar(
+    "mobula_call", default=None
+)
 
 
 class _Lane:
@@ -43,7 +45,7 @@ class ActorLoop:
 
     def _take(self) -> None:
         for call in _core.take_calls():
-            if type(call) is int:
+            if isinstance(call, int):
                 task = self.tasks.get(call)
                 if task is not None:
                     task.cancel()

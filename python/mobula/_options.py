@@ -25,7 +25,9 @@ class Option:
         """Raises TypeError or ValueError, naming the option."""
         if not isinstance(value, self.types) or (isinstance(value, bool) and bool not in self.types):
             expected = ", ".join("None" if kind is _NONE else kind.__name__ for kind in self.types)
-            raise TypeError(f"option {name!r} must be of type {expected}, not {type(value).__name__}: {value!r}")
+            raise TypeError(
+                f"option {name!r} must be of type {expected}, not {type(value).__name__}: {value!r}"
+            )
         if self.check is not None and value is not None:
             self.check(name, value)
 
@@ -79,7 +81,9 @@ def _retry_exceptions(name: str, value: Any) -> None:
         return
     for kind in value:
         if not (isinstance(kind, type) and issubclass(kind, BaseException)):
-            raise TypeError(f"option {name!r} must be a bool or a list of exception classes; {kind!r} is none")
+            raise TypeError(
+                f"option {name!r} must be a bool or a list of exception classes; {kind!r} is none"
+            )
 
 
 def _lifetime(name: str, value: str) -> None:
@@ -108,7 +112,11 @@ def _label_selector(name: str, value: dict[str, str]) -> None:
 
 
 def _groups(name: str, value: Any) -> None:
-    pairs = value.items() if isinstance(value, dict) else [(g.get("name"), g.get("max_concurrency")) for g in value]
+    pairs = (
+        value.items()
+        if isinstance(value, dict)
+        else [(g.get("name"), g.get("max_concurrency")) for g in value]
+    )
     for group, limit in pairs:
         if not isinstance(group, str) or not group or "," in group or "=" in group:
             raise ValueError(f"concurrency groups have names without ',' and '=', not {group!r}")
@@ -177,7 +185,8 @@ METHOD_OPTIONS: dict[str, Option] = {
 
 
 def validate(table: dict[str, Option], options: Options, what: str) -> None:
-    """Raises ValueError for an unknown option, naming it and its neighbours; TypeError or ValueError for a bad value."""
+    """Raises ValueError for an unknown option, naming it and its neighbours; TypeError or ValueError for a
+    bad value."""
     for name, value in options.items():
         option = table.get(name)
         if option is None:
@@ -194,7 +203,11 @@ def amounts(options: Options, default_cpus: float) -> dict[str, float]:
     wanted: dict[str, float] = dict(options.get("resources") or {})
     cpus = options.get("num_cpus")
     wanted["CPU"] = default_cpus if cpus is None else cpus
-    for name, resource in (("num_gpus", "GPU"), ("memory", "memory"), ("object_store_memory", "object_store_memory")):
+    for name, resource in (
+        ("num_gpus", "GPU"),
+        ("memory", "memory"),
+        ("object_store_memory", "object_store_memory"),
+    ):
         if options.get(name):
             wanted[resource] = options[name]
     if options.get("accelerator_type"):
@@ -222,7 +235,9 @@ def placement(options: Options) -> Options:
     if strategy == "SPREAD":
         return {"spread": True}
     if isinstance(strategy, str):
-        raise ValueError(f"scheduling_strategy must be 'DEFAULT', 'SPREAD' or a strategy object, not {strategy!r}")
+        raise ValueError(
+            f"scheduling_strategy must be 'DEFAULT', 'SPREAD' or a strategy object, not {strategy!r}"
+        )
     fields = getattr(strategy, "_spec_fields", None)
     if fields is None:
         raise TypeError(f"scheduling_strategy must be a string or a strategy object, not {strategy!r}")

@@ -1,4 +1,5 @@
-"""Pickling: cloudpickle's rules with the speed of one kept pickler, custom serializers, and errors that say what it was."""
+"""Pickling: cloudpickle's rules with the speed of one kept pickler, custom serializers, and errors that say
+what it was."""
 
 from __future__ import annotations
 
@@ -46,7 +47,9 @@ class Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]
 def make_pickler(write: Callable[[bytes], int], buffer: Callable[[Any], bool]) -> Pickler:
     """A pickler that writes to the extension's sink."""
     pickler = Pickler(SimpleNamespace(write=write), protocol=5, buffer_callback=buffer)
-    pickler.reducer_override = _core.Reducer(pickler.reducer_override, cloudpickle.cloudpickle._PICKLE_BY_VALUE_MODULES)
+    pickler.reducer_override = _core.Reducer(
+        pickler.reducer_override, cloudpickle.cloudpickle._PICKLE_BY_VALUE_MODULES
+    )
     return pickler
 
 
@@ -85,10 +88,14 @@ def _parts(value: Any) -> list[tuple[str, Any]]:
     if isinstance(value, FunctionType):
         code = value.__code__
         cells = zip(code.co_freevars, value.__closure__ or (), strict=False)
-        parts = [(f"variable {name!r} captured by {value.__name__}()", cell.cell_contents) for name, cell in cells]
+        parts = [
+            (f"variable {name!r} captured by {value.__name__}()", cell.cell_contents) for name, cell in cells
+        ]
         for name in code.co_names:
             if name in value.__globals__:
-                parts.append((f"global variable {name!r} used by {value.__name__}()", value.__globals__[name]))
+                parts.append(
+                    (f"global variable {name!r} used by {value.__name__}()", value.__globals__[name])
+                )
         return parts
     if isinstance(value, dict):
         return [(f"the value of key {key!r}", item) for key, item in value.items()]
@@ -98,8 +105,11 @@ def _parts(value: Any) -> list[tuple[str, Any]]:
         return [("a member", item) for item in value]
     inside = getattr(value, "__dict__", None)
     if isinstance(value, type):
-        return [(f"attribute {name!r} of class {value.__name__}", item) for name, item in vars(value).items()
-                if isinstance(item, FunctionType) or not name.startswith("__")]
+        return [
+            (f"attribute {name!r} of class {value.__name__}", item)
+            for name, item in vars(value).items()
+            if isinstance(item, FunctionType) or not name.startswith("__")
+        ]
     if isinstance(inside, dict):
         return [(f"attribute {name!r} of {type(value).__name__}", item) for name, item in inside.items()]
     return []
@@ -134,7 +144,7 @@ def explain(value: Any, where: str, error: BaseException) -> TypeError:
     else:
         text += f": it is {_short(value)}"
     explained = TypeError(f"{text} ({type(error).__name__}: {error}). {HINT}")
-    explained.__cause__ = error
+    explained.__suppress_context__ = True
     return explained
 
 
@@ -150,16 +160,57 @@ def _short(value: Any) -> str:
 # -- reading ------------------------------------------------------------------------------------------------
 
 loaded: dict[int, tuple[Any, bytes]] = {}
-"""Functions and classes that came by definition: by id(), with the digest under which the engine knows them."""
+"""Functions and classes that came by definition: by id(), with the digest under which the engine knows
+them."""
 
 
 def load_function(definition: bytes) -> Any:
     """A function or class from its definition; remembered, so that it is not exported again from here."""
     if not definition:
         raise RuntimeError("the definition of a function did not arrive")
-    function = _core.decode(definition)
+    function = (
+        _by_name(definition.decode())
+        if definition[:1].isalpha() or definition[:1] == b"_"
+        else _core.decode(definition)
+    )
     loaded[id(function)] = function, _core.digest(definition)
     return function
+
+
+def _by_name(text: str) -> Any:
+    """What C++ names "module:function" or "module:Class"."""
+    import importlib
+
+    module_name, _, path = text.partition(":")
+    target: Any = importlib.import_module(module_name)
+    for name in path.split("."):
+        target = getattr(target, name)
+    return getattr(target, "_function", None) or getattr(target, "_class", None) or target
+
+
+# ElementType of wire/plain.h, in its order.
+_ELEMENT_TYPES = ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"]
+
+
+def make_array(buffer: Any, element_type: int, shape: tuple[int, ...]) -> Any:
+    """A tensor of another language as a read-only NumPy array, in place."""
+    import numpy as np
+
+    return np.frombuffer(buffer, _ELEMENT_TYPES[element_type]).reshape(shape)
+
+
+def write_arrow(table: Any) -> Any:
+    """An Arrow table, batch or array as an IPC stream."""
+    import pyarrow as pa
+
+    if isinstance(table, pa.RecordBatch):
+        table = pa.Table.from_batches([table])
+    if not isinstance(table, pa.Table):
+        raise TypeError(f"C++ takes Arrow tables and record batches, not {type(table).__name__}")
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue()
 
 
 def read_arrow(buffer: Any) -> Any:

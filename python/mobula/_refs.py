@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 class ObjectRefGenerator(_core.Stream):
     """Yields an ObjectRef for each value of a generator task, as soon as it is there; with `async for` too.
 
-    An error of the task comes as one last reference, whose get() raises. Not thread-safe, cannot be sent elsewhere.
+    An error of the task comes as one last reference, whose get() raises. Not thread-safe, cannot be sent
+    elsewhere.
     """
 
     def __aiter__(self) -> ObjectRefGenerator:
         return self
 
-    async def __anext__(self) -> ObjectRef:
+    async def __anext__(self) -> ObjectRef[Any]:
         from mobula import _futures
 
         asked = self._asked()
@@ -41,7 +42,7 @@ class ObjectRefGenerator(_core.Stream):
         asked = self._asked()
         return asked is None or bool(_core.wait([asked], 1, 0, True)[0])
 
-    def _next_sync(self, timeout_s: float | None = None) -> ObjectRef:
+    def _next_sync(self, timeout_s: float | None = None) -> ObjectRef[Any]:
         """The next reference, or a nil one when `timeout_s` passes first."""
         from mobula.exceptions import GetTimeoutError
 
@@ -75,10 +76,10 @@ class ObjectRefGenerator(_core.Stream):
 class DynamicObjectRefGenerator:
     """The references that a task with num_returns="dynamic" made, once it has ended. Iterate over it."""
 
-    def __init__(self, refs: list[ObjectRef]) -> None:
+    def __init__(self, refs: list[ObjectRef[Any]]) -> None:
         self._refs = refs
 
-    def __iter__(self) -> Iterator[ObjectRef]:
+    def __iter__(self) -> Iterator[ObjectRef[Any]]:
         return iter(self._refs)
 
     def __len__(self) -> int:

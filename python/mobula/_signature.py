@@ -6,6 +6,7 @@ Plain functions are read from their code object: `inspect` is not imported for t
 from __future__ import annotations
 
 from types import FunctionType
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -35,8 +36,13 @@ def is_async(function: Any) -> bool:
 
 
 def describe(function: Any, skip_first: bool = False) -> Description | None:
-    """What Signature::read in the extension takes; None where it cannot be known. `skip_first` leaves out `self`."""
-    if not isinstance(function, FunctionType) or hasattr(function, "__wrapped__") or hasattr(function, "__signature__"):
+    """What Signature::read in the extension takes; None where it cannot be known. `skip_first` leaves out
+    `self`."""
+    if (
+        not isinstance(function, FunctionType)
+        or hasattr(function, "__wrapped__")
+        or hasattr(function, "__signature__")
+    ):
         return _describe_slowly(function, skip_first)
     code = function.__code__
     names = code.co_varnames[: code.co_argcount]
@@ -65,7 +71,11 @@ def _describe_slowly(function: Any, skip_first: bool) -> Description | None:
     except (TypeError, ValueError):
         return None
     kinds = inspect.Parameter
-    if skip_first and parameters and parameters[0].kind in (kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD):
+    if (
+        skip_first
+        and parameters
+        and parameters[0].kind in (kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD)
+    ):
         del parameters[0]
     positional = [p for p in parameters if p.kind in (kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD)]
     keyword_only = [p for p in parameters if p.kind is kinds.KEYWORD_ONLY]
@@ -80,8 +90,11 @@ def _describe_slowly(function: Any, skip_first: bool) -> Description | None:
     )
 
 
-def check_arguments(name: str, description: Description | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Raises the TypeError of a call that does not fit; used where the fast check in C said no, and for actors."""
+def check_arguments(
+    name: str, description: Description | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    """Raises the TypeError of a call that does not fit; used where the fast check in C said no, and for
+    actors."""
     if description is None:
         return
     names, positional_only, required, keyword_only, keyword_required, varargs, varkeywords = description

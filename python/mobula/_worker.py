@@ -1,13 +1,14 @@
-"""What a worker does in Python: entering the job, errors, actors' set-up. Tasks themselves run in C++ (python_runner.cc)."""
+"""What a worker does in Python: entering the job, errors, actors' set-up. Tasks themselves run in C++
+(python_runner.cc)."""
 
 from __future__ import annotations
 
 import os
 import sys
-from _signal import SIGINT, signal
+from _signal import SIGINT, signal  # type: ignore[import-not-found]
 from typing import Any
 
-from mobula import _core
+from mobula import _core, _environment
 
 # PayloadKind of engine/engine.h
 _TASK_ERROR, _WORKER_CRASHED, _ACTOR_DIED = 1, 2, 3
@@ -48,10 +49,11 @@ def _enter_job(config: str) -> None:
         from mobula import as_ray
 
         as_ray.install()
+    _core.set_namespace(namespace())
+    for library in job.get("libraries", []):
+        _core.load_library(library)
     environment = job.get("environment")
     if environment:
-        from mobula import _environment
-
         _environment.enter_job(environment)
     random = sys.modules.get("numpy.random")
     if random is not None:
@@ -80,7 +82,7 @@ def namespace() -> str:
     return str(job.get("namespace", ""))
 
 
-# -- errors ---------------------------------------------------------------------------------------------------
+# -- errors --------------------------------------------------------------------------------------------------
 
 
 def encode_failure(
@@ -93,10 +95,20 @@ def encode_failure(
         return _ACTOR_DIED, f"The actor is dead: {error}.", False, str(error)
     if isinstance(error, SystemExit):
         reason = f"{name} called sys.exit({error.code!r})"
-        return _ACTOR_DIED if is_actor else _WORKER_CRASHED, f"{reason}, which ended its worker.", False, reason
+        return (
+            _ACTOR_DIED if is_actor else _WORKER_CRASHED,
+            f"{reason}, which ended its worker.",
+            False,
+            reason,
+        )
     wrapped = _wrap(error, name)
     if creates:
-        return _ACTOR_DIED, f"The actor died because its constructor raised an error: {wrapped}", False, str(wrapped)
+        return (
+            _ACTOR_DIED,
+            f"The actor died because its constructor raised an error: {wrapped}",
+            False,
+            str(wrapped),
+        )
     retriable = retries and (not kinds or isinstance(wrapped.cause, _core.decode(kinds)))
     return _TASK_ERROR, wrapped, retriable, None
 
@@ -111,7 +123,9 @@ def _wrap(error: BaseException, name: str) -> Any:
     if isinstance(error, RayTaskError):
         text = f"{error}\n\nThe error above was raised by get() in {name}:\n{text}"
     if not _travels(cause):
-        cause = RayError(f"{type(cause).__name__}: {_text_of(cause)} (the exception itself cannot be pickled)")
+        cause = RayError(
+            f"{type(cause).__name__}: {_text_of(cause)} (the exception itself cannot be pickled)"
+        )
     actor = _core.actor_info()
     return RayTaskError(
         name, text, cause, pid=os.getpid(), actor_id=f"{actor['actor']:016x}" if actor else None
@@ -134,7 +148,7 @@ def _travels(error: BaseException) -> bool:
     return True
 
 
-# -- actors ---------------------------------------------------------------------------------------------------
+# -- actors --------------------------------------------------------------------------------------------------
 
 
 def actor_class() -> type:
@@ -185,7 +199,7 @@ def call_special(instance: Any, method: str, args: tuple[Any, ...], kwargs: dict
     raise AttributeError(f"actors have no method {method!r}")
 
 
-# -- tasks ----------------------------------------------------------------------------------------------------
+# -- tasks ---------------------------------------------------------------------------------------------------
 
 
 def split_dynamic(generator: Any) -> Any:
@@ -197,12 +211,10 @@ def split_dynamic(generator: Any) -> Any:
 
 def apply_environment(packed: str) -> None:
     """The runtime environment of this worker's tasks, before the first of them."""
-    from mobula import _environment
-
     _environment.apply(packed)
 
 
-_visible_before = os.environ.get("CUDA_VISIBLE_DEVICES")
+_visible_before = _environment.visible_devices()
 
 
 def visible_gpus(ids: list[int]) -> list[str]:
@@ -213,11 +225,4 @@ def visible_gpus(ids: list[int]) -> list[str]:
 
 def show_gpus(ids: list[int]) -> None:
     """Sets the accelerator's variable for the lease; without GPUs it is as it was."""
-    if os.environ.get("RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES"):
-        return
-    if ids:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(visible_gpus(ids))
-    elif _visible_before is None:
-        os.environ.pop("CUDA_VISIBLE_DEVICES", None)
-    else:
-        os.environ["CUDA_VISIBLE_DEVICES"] = _visible_before
+    _environment.show_devices(",".join(visible_gpus(ids)) if ids else _visible_before)

@@ -1,5 +1,5 @@
-"""The warm process that workers are forked from; also what a worker does first and last. Started as a script, with the
-driver's sys.path as its argument, so that it finds the package wherever the driver found it.
+"""The warm process that workers are forked from; also what a worker does first and last. Started as a
+script, with the driver's sys.path as its argument, so that it finds the package wherever the driver found it.
 """
 
 import sys
@@ -9,13 +9,14 @@ def main() -> None:
     """Forks workers until the node is gone; each child serves tasks until it is told to exit."""
     import json
 
-    if len(sys.argv) > 1:
-        sys.path[:] = json.loads(sys.argv[1])
-        del sys.argv[1:]
+    path, folder = (*sys.argv[1:], "", "")[:2]
+    del sys.argv[1:]
+    if path:
+        sys.path[:] = json.loads(path)
     import gc
-    from _signal import SIG_IGN, SIGINT, signal
+    from _signal import SIG_IGN, SIGINT, signal  # type: ignore[import-not-found]
 
-    from mobula import _core, _pickling, _worker
+    from mobula import _core, _environment, _pickling, _worker
 
     assert _pickling
     signal(SIGINT, SIG_IGN)  # Ctrl-C is the driver's affair
@@ -30,7 +31,10 @@ def main() -> None:
         gc.collect()
         gc.freeze()
 
-    boot = _core.run_zygote(preload)
+    def at_end() -> None:
+        _environment.remove_job({"folder": folder})
+
+    boot = _core.run_zygote(preload, at_end)
     gc.enable()
     _worker.serve(boot)
 

@@ -19,7 +19,16 @@ __all__ = ["ActorClass", "ActorHandle", "ActorMethod", "exit_actor", "method"]
 
 ASYNC_CONCURRENCY = 1000
 # Special methods that can be called remotely; the others belong to the handle itself.
-_SPECIAL = {"__call__", "__len__", "__getitem__", "__setitem__", "__contains__", "__enter__", "__exit__", "__next__"}
+_SPECIAL = {
+    "__call__",
+    "__len__",
+    "__getitem__",
+    "__setitem__",
+    "__contains__",
+    "__enter__",
+    "__exit__",
+    "__next__",
+}
 _HIDDEN = ("__ray_terminate__", "__ray_ready__", "__ray_call__")
 
 
@@ -30,14 +39,17 @@ class ActorExit(SystemExit):
 def exit_actor() -> None:
     """Ends the actor that this is called in; its other calls fail with ActorDiedError. Never returns."""
     if _core.actor_info() is None:
-        raise TypeError("exit_actor() is only for actors' methods; elsewhere use sys.exit() or mobula.kill(actor)")
+        raise TypeError(
+            "exit_actor() is only for actors' methods; elsewhere use sys.exit() or mobula.kill(actor)"
+        )
     raise ActorExit("exit_actor() was called")
 
 
 def method(*args: Any, **options: Any) -> Callable[[Any], Any]:
     """Gives a method of an actor class options of its own.
 
-    Options: num_returns, concurrency_group, max_task_retries, retry_exceptions, _generator_backpressure_num_objects.
+    Options: num_returns, concurrency_group, max_task_retries, retry_exceptions,
+    _generator_backpressure_num_objects.
 
     >>> class Splitter:
     ...     @mobula.method(num_returns=2)
@@ -54,7 +66,7 @@ def method(*args: Any, **options: Any) -> Callable[[Any], Any]:
     return decorate
 
 
-# -- what is known of a class ---------------------------------------------------------------------------------
+# -- what is known of a class --------------------------------------------------------------------------------
 
 
 class Method(_core.MethodTemplate):
@@ -79,7 +91,9 @@ class Method(_core.MethodTemplate):
         kinds = options.get("retry_exceptions", False)
         backpressure = options.get("_generator_backpressure_num_objects", -1)
         if about.backpressure is not None and about.backpressure > 0:
-            backpressure = about.backpressure if backpressure in (None, -1) else min(backpressure, about.backpressure)
+            backpressure = (
+                about.backpressure if backpressure in (None, -1) else min(backpressure, about.backpressure)
+            )
         fields = {
             "function": about.digest,
             "name": options.get("name") or f"{about.class_name}.{self.method}",
@@ -114,6 +128,10 @@ class Description:
             self.methods[name] = Method(self, name, None, False, {})
         self._packed: bytes | None = None
 
+    def missing(self, name: str) -> Method:
+        """For a name that is no method."""
+        raise AttributeError(f"the actor class {self.class_name} has no method {name!r}")
+
     def packed(self) -> bytes:
         """As bytes, for handles that travel."""
         if self._packed is None:
@@ -131,9 +149,19 @@ def unpack_description(packed: bytes) -> Description:
     if found is None:
         if len(_descriptions) > 1000:
             _descriptions.clear()
-        found = _descriptions[packed] = Description(*_core.decode(packed))
+        found = _descriptions[packed] = _unpack(packed)
         found._packed = packed
     return found
+
+
+def _unpack(packed: bytes) -> Description:
+    plain = _core.plain_actor(packed)
+    fields = plain or _core.decode(packed)
+    if plain is None and isinstance(fields[2], dict):
+        return Description(*fields)
+    from mobula import cross_language
+
+    return cross_language.open_description(plain) if plain else cross_language.OpenDescription(*fields)
 
 
 def methods_of(actor_class: type) -> dict[str, tuple[Any, bool, Options]]:
@@ -161,7 +189,7 @@ def is_async_class(actor_class: type) -> bool:
     )
 
 
-# -- handles ------------------------------------------------------------------------------------------------------
+# -- handles -------------------------------------------------------------------------------------------------
 
 
 def _restore_handle(number: int, session: int, packed: bytes) -> ActorHandle:
@@ -183,6 +211,12 @@ def _prepare_method(template: Method) -> None:
     template.prepare()
 
 
+def _missing_method(description: Description, name: str) -> Method:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return description.missing(name)
+
+
 def _method_options(bound: ActorMethod, options: Options) -> ActorMethod:
     _options.validate(_options.METHOD_OPTIONS, options, "methods")
     return ActorMethod(bound._handle, bound._template.with_options(options))
@@ -194,11 +228,12 @@ def _method_bind(bound: ActorMethod, args: tuple[Any, ...], kwargs: Options) -> 
     return ClassMethodNode(bound, args, kwargs)
 
 
-# -- classes ------------------------------------------------------------------------------------------------------
+# -- classes -------------------------------------------------------------------------------------------------
 
 
 class ActorClass:
-    """A class whose instances are actors: `A.remote(...)` creates one, `A.options(...)` gives it other options.
+    """A class whose instances are actors: `A.remote(...)` creates one, `A.options(...)` gives it other
+    options.
 
     >>> @mobula.remote
     ... class Counter:
@@ -225,7 +260,8 @@ class ActorClass:
 
     def __mro_entries__(self, bases: Any) -> Any:
         raise TypeError(
-            f"inheriting from the actor class {self.__name__} is not possible: inherit from a plain class, and decorate "
+            f"inheriting from the actor class {self.__name__} is not possible: inherit from a plain class, "
+            f"and decorate "
             "the subclass"
         )
 
@@ -243,8 +279,9 @@ class ActorClass:
     def options(self, **options: Any) -> ActorClass:
         """The same class with other options, which take the place of the decorator's.
 
-        Options: num_cpus, num_gpus, memory, resources, name, namespace, lifetime, get_if_exists, max_restarts,
-        max_task_retries, max_concurrency, concurrency_groups, max_pending_calls, runtime_env, scheduling_strategy.
+        Options: num_cpus, num_gpus, memory, resources, name, namespace, lifetime, get_if_exists,
+        max_restarts, max_task_retries, max_concurrency, concurrency_groups, max_pending_calls, runtime_env,
+        scheduling_strategy.
         """
         check_options(options)
         other = ActorClass(self._class, {**self._options, **options}, self._definition)
@@ -252,7 +289,8 @@ class ActorClass:
         return other
 
     def remote(self, *args: Any, **kwargs: Any) -> ActorHandle:
-        """Creates an actor and returns its handle at once; errors of the constructor come with the first call."""
+        """Creates an actor and returns its handle at once; errors of the constructor come with the first
+        call."""
         return create(self, args, kwargs)
 
     def bind(self, *args: Any, **kwargs: Any) -> Any:
@@ -266,8 +304,8 @@ class ActorClass:
         if self._facts is None:
             constructor: Any = self._class.__init__  # type: ignore[misc]
             signature: Any = _signature.describe(constructor, skip_first=True)
-            if constructor is object.__init__:
-                takes_any = self._class.__new__ is not object.__new__
+            if not any("__init__" in vars(kind) for kind in self._class.__mro__[:-1]):
+                takes_any = any("__new__" in vars(kind) for kind in self._class.__mro__[:-1])
                 signature = None if takes_any else ((), 0, 0, (), (), False, False)
             self._facts = signature, is_async_class(self._class), methods_of(self._class)
         return self._facts
@@ -341,7 +379,9 @@ def create(made: ActorClass, args: tuple[Any, ...], kwargs: Options) -> ActorHan
     for name, (_, _, chosen) in methods.items():
         group = chosen.get("concurrency_group")
         if group and group not in groups and group != "_ray_system":
-            raise ValueError(f"{made.__name__}.{name} names concurrency group {group!r}, which the class does not have")
+            raise ValueError(
+                f"{made.__name__}.{name} names concurrency group {group!r}, which the class does not have"
+            )
     lanes = ",".join(f"{name}={limit}" for name, limit in {"": default, **groups}.items()) if groups else ""
     spec = _spec_fields(made, lanes)
     retries = options.get("max_task_retries") or 0

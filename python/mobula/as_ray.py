@@ -1,7 +1,8 @@
 """`import ray` becomes `import mobula`: a finder that gives every ray.x.y the module object of mobula.x.y.
 
-`mobula run --as-ray program.py` and `python -m mobula.as_ray program.py` run a Ray program unchanged; workers of such a
-program install the finder as well. What has no counterpart raises ModuleNotFoundError, naming it.
+`mobula run --as-ray program.py` and `python -m mobula.as_ray program.py` run a Ray program unchanged;
+workers of such a program install the finder as well. What has no counterpart raises ModuleNotFoundError,
+naming it.
 """
 
 from __future__ import annotations
@@ -50,12 +51,16 @@ class RayFinder(importlib.abc.MetaPathFinder):
             found = None
         if found is None:
             raise ModuleNotFoundError(
-                f"mobula has no counterpart of {fullname} (looked for {ours}); the program runs as if mobula were ray, and "
+                f"mobula has no counterpart of {fullname} (looked for {ours}); the program runs as if "
+                f"mobula were ray, and "
                 "this part of Ray is not available",
                 name=fullname,
             )
         return importlib.machinery.ModuleSpec(
-            fullname, _Alias(ours), origin=found.origin, is_package=found.submodule_search_locations is not None
+            fullname,
+            _Alias(ours),
+            origin=found.origin,
+            is_package=found.submodule_search_locations is not None,
         )
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 def main() -> None:
     """The entry point."""
@@ -33,7 +37,7 @@ def _run(words: list[str]) -> int:
     return as_ray.run_program(words[0], words[1:], as_ray="--as-ray" in options)
 
 
-def _commands():  # type: ignore[no-untyped-def]
+def _commands() -> Any:
     import click
 
     @click.group(help="Runs the programs that people write for Ray: on one machine, at the machine's speed.")

@@ -1,12 +1,14 @@
 """The exceptions of tasks, actors and objects: one tree under RayError, with Ray's names.
 
-What user code raises in a task arrives as one exception that is both RayTaskError and the cause's own class, so that
-`except ValueError` catches a remote ValueError. What the engine reports comes from the two tables at the end.
+What user code raises in a task arrives as one exception that is both RayTaskError and the cause's own
+class, so that `except ValueError` catches a remote ValueError. What the engine reports comes from the two
+tables at the end.
 """
 
 from __future__ import annotations
 
 import os
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -27,7 +29,8 @@ def _first_line(kind: type) -> str:
 
 
 class RayTaskError(RayError):
-    """User code raised in a task or actor call. `cause` is the exception, `traceback_str` the remote traceback."""
+    """User code raised in a task or actor call. `cause` is the exception, `traceback_str` the remote
+    traceback."""
 
     def __init__(
         self,
@@ -70,7 +73,7 @@ class RayTaskError(RayError):
             dual = _dual_type(type(cause))(self)
         except Exception:
             return self
-        return dual
+        return dual  # type: ignore[no-any-return]
 
 
 def _restore_task_error(*fields: Any) -> RayTaskError:
@@ -89,7 +92,7 @@ def _dual_type(cause_class: type) -> Any:
     found = _dual_types.get(cause_class)
     if found is not None:
         return found
-    builtin = next(kind for kind in cause_class.__mro__ if kind.__module__ == "builtins")
+    builtin: Any = next(kind for kind in cause_class.__mro__ if kind.__module__ == "builtins")
 
     def init(self: Any, error: RayTaskError) -> None:
         try:
@@ -101,7 +104,7 @@ def _dual_type(cause_class: type) -> Any:
         self.error, self.args = error, (error.cause,)
 
     def new(cls: type, error: RayTaskError) -> Any:
-        return builtin.__new__(cls)
+        return builtin.__new__(cls, *error.cause.args)  # OSError reads its arguments here
 
     name = f"RayTaskError({cause_class.__name__})"
     members = {
@@ -143,7 +146,9 @@ class TaskCancelledError(RayError):
 
     def __init__(self, task_id: Any = None, error_message: str | None = None) -> None:
         self.task_id, self.error_message = task_id, error_message
-        super().__init__(error_message or (str(task_id) if task_id is not None else "The task was cancelled."))
+        super().__init__(
+            error_message or (str(task_id) if task_id is not None else "The task was cancelled.")
+        )
 
 
 class UserCodeException(RayError):
@@ -378,9 +383,16 @@ def _payload_error(kind: int, message: str) -> Exception:
 
 
 def _task_error(what: object) -> BaseException:
-    """The exception for what a failed task left: a RayTaskError, or the text of a task in another language."""
+    """The exception for what a failed task left: a RayTaskError, or the text of a task in another
+    language."""
     if isinstance(what, RayTaskError):
         return what.as_instanceof_cause()
     if isinstance(what, BaseException):
         return what
-    return CrossLanguageError(str(what))
+    if not isinstance(what, dict):
+        return CrossLanguageError(str(what))
+    text = f"{what.get('type', 'error')}: {what.get('message', '')}"
+    cause = CrossLanguageError(text)
+    trace = "\n".join(part for part in (str(what.get("traceback", "")), text) if part)
+    error = RayTaskError(str(what.get("function", "a task")), trace, cause, pid=what.get("pid") or None)
+    return error.as_instanceof_cause()

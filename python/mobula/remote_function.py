@@ -23,7 +23,8 @@ class RemoteFunction(_core.TaskCaller):
     def __init__(self, function: Any, options: dict[str, Any], definition: Definition | None = None) -> None:
         if _signature.is_async(function) and not _signature.is_generator(function):
             raise ValueError(
-                f"{_name_of(function)} is an async function, and tasks run one at a time: call asyncio.run() in a plain "
+                f"{_name_of(function)} is an async function, and tasks run one at a time: call "
+                f"asyncio.run() in a plain "
                 "function, or use an async actor"
             )
         self._function, self._options = function, options
@@ -37,7 +38,8 @@ class RemoteFunction(_core.TaskCaller):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(
-            f"remote functions cannot be called directly: instead of {self.name}(...) write {self.name}.remote(...)"
+            f"remote functions cannot be called directly: instead of {self.name}(...) write "
+            f"{self.name}.remote(...)"
         )
 
     def __repr__(self) -> str:
@@ -49,8 +51,9 @@ class RemoteFunction(_core.TaskCaller):
     def options(self, **options: Any) -> RemoteFunction:
         """The same function with other options, which take the place of the decorator's.
 
-        Options: num_cpus, num_gpus, memory, resources, num_returns, max_retries, retry_exceptions, name, runtime_env,
-        scheduling_strategy, accelerator_type, label_selector. Unknown ones and wrong values raise at once.
+        Options: num_cpus, num_gpus, memory, resources, num_returns, max_retries, retry_exceptions, name,
+        runtime_env, scheduling_strategy, accelerator_type, label_selector. Unknown ones and wrong values
+        raise at once.
         """
         _options.validate(_options.TASK_OPTIONS, options, "tasks")
         if "max_calls" in options:
@@ -79,7 +82,9 @@ class RemoteFunction(_core.TaskCaller):
         fields = {
             "function": self._definition.export(),
             "name": options.get("name") or self.name,
-            "returns": _options.streaming(options.get("num_returns"), _signature.is_generator(self._function)),
+            "returns": _options.streaming(
+                options.get("num_returns"), _signature.is_generator(self._function)
+            ),
             "resources": _options.amounts(options, 1),
             "max_retries": 3 if retries is None else retries,
             "retry_exceptions": bool(kinds),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from mobula import _core
@@ -103,7 +102,11 @@ class RuntimeContext:
         from mobula import _driver, _environment
 
         worker = sys.modules.get("mobula._worker")
-        job = worker.job.get("runtime_env", {}) if _driver.is_worker() and worker else _driver.state.job_environment
+        job = (
+            worker.job.get("runtime_env", {})
+            if _driver.is_worker() and worker
+            else _driver.state.job_environment
+        )
         own = _environment.unpack(_core.runtime_env())
         variables = {**(job.get("env_vars") or {}), **own.get("env_vars", {})}
         return {**job, **({"env_vars": variables} if variables else {})}
@@ -202,10 +205,10 @@ class RuntimeContext:
 
 def gpu_ids() -> list[str]:
     """The GPUs of the running task or actor."""
-    from mobula import _driver
+    from mobula import _driver, _environment
 
     if not _driver.is_worker():
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        visible = _environment.visible_devices()
         return [one for one in (visible or "").split(",") if one]
     own = (_core.actor_info() or _core.current_call() or {}).get("gpus", [])
     return sys.modules["mobula._worker"].visible_gpus(own)  # type: ignore[no-any-return]

@@ -20,7 +20,8 @@ class RuntimeEnv(dict[str, Any]):
 
 
 class RuntimeEnvConfig(dict[str, Any]):
-    """How an environment is set up: setup_timeout_seconds, eager_install. Accepted; nothing here takes that long."""
+    """How an environment is set up: setup_timeout_seconds, eager_install. Accepted; nothing here takes that
+    long."""
 
     def __init__(self, setup_timeout_seconds: int = 600, eager_install: bool = True, **more: Any) -> None:
         super().__init__(setup_timeout_seconds=setup_timeout_seconds, eager_install=eager_install, **more)

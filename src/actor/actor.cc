@@ -53,6 +53,7 @@ std::vector<TaskId> ActorTable::bury(ActorId id, std::string cause) {
   actor.state = State::kDead;
   actor.death_cause = std::move(cause);
   actor.worker = {};
+  count_backlog(actor.sent.size(), 0);
   actor.sent.clear();
   actor.queues.clear();
   actor.spec.creation.args.clear();
@@ -71,6 +72,7 @@ bool ActorTable::take_restart(ActorId id, std::vector<TaskId>* sent) {
   actor.state = State::kRestarting;
   actor.worker = {};
   sent->assign(actor.sent.begin(), actor.sent.end());
+  count_backlog(actor.sent.size(), 0);
   actor.sent.clear();
   return true;
 }
@@ -79,10 +81,18 @@ void ActorTable::queue_call(ActorId id, ClientId caller, TaskId call) {
   actors_.at(id).queues[caller].push_back(call);
 }
 
-void ActorTable::remove_call(ActorId id, ClientId caller, TaskId call) {
+void ActorTable::on_answered(ActorId id, TaskId call) {
   ActorRecord* actor = find(id);
   if (actor == nullptr) return;
+  size_t before = actor->sent.size();
   actor->sent.erase(call);
+  count_backlog(before, actor->sent.size());
+}
+
+void ActorTable::remove_call(ActorId id, ClientId caller, TaskId call) {
+  on_answered(id, call);
+  ActorRecord* actor = find(id);
+  if (actor == nullptr) return;
   auto queue = actor->queues.find(caller);
   if (queue == actor->queues.end()) return;
   std::erase(queue->second, call);
@@ -97,11 +107,14 @@ void ActorTable::requeue(ActorId id, ClientId caller, const std::vector<TaskId>&
 size_t ActorTable::living() const { return actors_.size() - dead_.size(); }
 
 void ActorTable::check() const {
+  size_t backlogged = 0;
   for (const auto& [id, actor] : actors_) {
+    backlogged += actor.sent.size() > 1;
     CHECK(actor.state != State::kDead || actor.pending() == 0);
     CHECK(actor.state == State::kAlive || actor.sent.empty());
     for (const auto& [caller, queue] : actor.queues) CHECK(!queue.empty());
   }
+  CHECK(backlogged == backlogged_);
   for (const auto& [name, id] : names_) CHECK(actors_.at(id).state != State::kDead);
 }
 

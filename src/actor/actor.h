@@ -48,18 +48,25 @@ class ActorTable {
   template <typename IsReady>
   std::vector<TaskId> take_sendable(ActorId id, IsReady is_ready);
   void remove_call(ActorId id, ClientId caller, TaskId call);
+  /// A sent call was answered.
+  void on_answered(ActorId id, TaskId call);
   /// Puts calls of one caller back in front, in order.
   void requeue(ActorId id, ClientId caller, const std::vector<TaskId>& calls);
 
   const std::unordered_map<ActorId, ActorRecord>& all() const { return actors_; }
   const std::map<std::pair<std::string, std::string>, ActorId>& names() const { return names_; }
   size_t living() const;
+  /// Actors that have been sent more than one call: the answer to the first may come late.
+  size_t backlogged() const { return backlogged_; }
   void check() const;
 
  private:
+  void count_backlog(size_t before, size_t after) { backlogged_ += (after > 1) - (before > 1); }
+
   std::unordered_map<ActorId, ActorRecord> actors_;
   std::map<std::pair<std::string, std::string>, ActorId> names_;  // (space, name)
   std::deque<ActorId> dead_;  // oldest first; at most kDeadMax are remembered
+  size_t backlogged_ = 0;
 };
 
 template <typename IsReady>
@@ -76,7 +83,9 @@ std::vector<TaskId> ActorTable::take_sendable(ActorId id, IsReady is_ready) {
     }
     at = queue.empty() ? actor.queues.erase(at) : std::next(at);
   }
+  size_t before = actor.sent.size();
   actor.sent.insert(calls.begin(), calls.end());
+  count_backlog(before, actor.sent.size());
   return calls;
 }
 

@@ -4,20 +4,36 @@
 #include <cstdlib>
 
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "api/session.h"
+#include "sys/environment.h"
 
 namespace mobula::inline v1::internal {
 namespace {
 
+/// Shows the process its logical GPUs: each stands for one of the devices that this job may use.
+void show_gpus(const std::vector<int32_t>& gpus, const std::vector<std::string>& devices) {
+  if (gpus.empty() || environment_variable("RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES")) return;
+  std::string list;
+  for (int32_t gpu : gpus) {
+    const auto at = static_cast<size_t>(gpu);
+    list += (list.empty() ? "" : ",") + (at < devices.size() ? devices[at] : std::to_string(gpu));
+  }
+  setenv("CUDA_VISIBLE_DEVICES", list.c_str(), 1);
+}
+
+std::vector<std::string> devices_of_job() {
+  std::vector<std::string> devices;
+  std::istringstream listed(environment_variable("CUDA_VISIBLE_DEVICES").value_or(""));
+  for (std::string device; std::getline(listed, device, ',');) devices.push_back(device);
+  return devices;
+}
+
 /// Gives the process what the task's lease and runtime environment say. Such processes are not shared with
 /// others.
-void set_environment(const Assignment& assignment) {
-  if (!assignment.gpu_ids.empty()) {
-    std::string list;
-    for (int32_t gpu : assignment.gpu_ids) list += (list.empty() ? "" : ",") + std::to_string(gpu);
-    setenv("CUDA_VISIBLE_DEVICES", list.c_str(), 1);
-  }
+void set_environment(const Assignment& assignment, const std::vector<std::string>& devices) {
+  show_gpus(assignment.gpu_ids, devices);
   if (assignment.runtime_env.empty()) return;
   const auto document = nlohmann::json::parse(assignment.runtime_env, nullptr, false);
   if (!document.is_object() || !document.contains("env_vars")) return;
@@ -29,7 +45,10 @@ void set_environment(const Assignment& assignment) {
 }  // namespace
 
 CppRunner::CppRunner(Worker& worker, CppRunnerOptions options)
-    : worker_(worker), sets_environment_(!options.runs_python), executor_(&worker.engine()) {
+    : worker_(worker),
+      sets_environment_(!options.runs_python),
+      devices_(devices_of_job()),
+      executor_(&worker.engine()) {
   open_session(std::make_shared<Session>(worker.engine(), std::move(options.space), options.runs_python));
 }
 
@@ -56,7 +75,7 @@ void CppRunner::run_here(const Assignment& assignment, const Flag& cancelled) {
 void CppRunner::run(Assignment assignment) {
   Flag cancelled = flag_for(assignment.task);
   if (sets_environment_ && (assignment.actor.is_nil() || assignment.creates_actor))
-    set_environment(assignment);
+    set_environment(assignment, devices_);
   if (assignment.creates_actor) {
     std::lock_guard held(lock_);
     threads_max_ = static_cast<size_t>(std::max(1, assignment.max_concurrency));

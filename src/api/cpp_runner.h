@@ -45,6 +45,8 @@ class CppRunner : public TaskRunner {
 
   Worker& worker_;
   const bool sets_environment_;  // a Python host sets it itself
+  const std::vector<std::string>
+      devices_;  // GPUs that the job may use, in the order of their logical numbers
   Executor executor_;
   std::mutex lock_;  // guards all below
   std::condition_variable work_;

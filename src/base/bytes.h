@@ -45,6 +45,7 @@ class Reader {
   template <typename T>
   T number() {
     static_assert(std::is_arithmetic_v<T> || std::is_enum_v<T>);
+    if constexpr (std::is_same_v<T, bool>) return number<uint8_t>() != 0;  // any other byte is no bool
     T value{};
     if (in_.size() < sizeof value) return fail(), value;
     std::memcpy(&value, in_.data(), sizeof value);

@@ -67,6 +67,14 @@ void Client::count_fresh(ObjectId id) {
   references_[id]++;
 }
 
+void Client::count_given(ObjectId id) {
+  {
+    std::lock_guard lock(mutex_);
+    if (references_[id]++ == 0) return;
+  }
+  link_->send(ReleaseMessage{{id}}, false);  // one hold of the node is enough for all handles here
+}
+
 Result<std::vector<TaskId>> Client::submit(std::vector<TaskSpec> specs) {
   std::vector<TaskId> ids;
   ids.reserve(specs.size());
@@ -88,7 +96,7 @@ Result<FoundActor> Client::create_actor(ActorSpec spec) {
                    link_->ask(CreateActorMessage{request, std::move(spec)}, request, Deadline::never()));
   if (reply.code != Code::kOk) return Status(reply.code, std::move(reply.text));
   ActorId actor{reply.number};
-  count_fresh(life_of(actor));
+  count_given(life_of(actor));
   return FoundActor{actor, std::move(reply.text)};
 }
 
@@ -99,7 +107,7 @@ Result<FoundActor> Client::find_actor(std::string_view name, std::string_view sp
                               Deadline::never()));
   if (reply.code != Code::kOk) return Status(reply.code, std::move(reply.text));
   ActorId actor{reply.number};
-  count_fresh(life_of(actor));
+  count_given(life_of(actor));
   return FoundActor{actor, std::move(reply.text)};
 }
 
@@ -172,8 +180,8 @@ void Client::on_ready(std::span<const ObjectId> ids, ReadyCallback callback) {
 
 Result<ObjectId> Client::stream_item(TaskId stream, uint32_t index) {
   ObjectId id{stream, index, session_};
-  count_fresh(id);
   link_->send(TakeItemMessage{id}, true);
+  count_given(id);
   return id;
 }
 

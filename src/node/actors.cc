@@ -111,25 +111,29 @@ void NodeCore::send_calls(ActorId id) {
   sending_ = true;
   auto is_ready = [&](TaskId call) { return tasks_.find(call)->state == TaskRecord::State::kQueued; };
   for (bool moved = true; moved;) {
-    stage_next_calls(*actor);
+    moved = stage_next_calls(*actor);
     std::vector<TaskId> calls = actors_.take_sendable(id, is_ready);
     for (TaskId call : calls) run(actor->worker, call);
-    moved = !calls.empty();
+    moved |= !calls.empty();
   }
   sending_ = false;
 }
 
 /// Calls whose turn it is get room for their arguments: the head of each caller's queue, or all of them.
-void NodeCore::stage_next_calls(ActorRecord& actor) {
+bool NodeCore::stage_next_calls(ActorRecord& actor) {
   std::vector<TaskId> next;
   for (const auto& [caller, queue] : actor.queues) {
     size_t count = actor.spec.ordered ? 1 : queue.size();
     next.insert(next.end(), queue.begin(), queue.begin() + static_cast<ptrdiff_t>(count));
   }
+  bool any = false;
   for (TaskId call : next) {
     TaskRecord* task = tasks_.find(call);
-    if (task != nullptr && task->state == TaskRecord::State::kParked) stage(*task);
+    if (task == nullptr || task->state != TaskRecord::State::kParked) continue;
+    any = true;
+    stage(*task);
   }
+  return any;
 }
 
 /// Calls of an actor that has to be made again give their room back: its constructor may need it.

@@ -127,6 +127,13 @@ void NodeCore::on_tick(uint64_t now_us, NodeEffects& out) {
   sched_.on_tick(now_us, sched);
   append(out.take_back, sched.take_back);
   for (WorkerId worker : sched.dismissed) dismiss(worker);
+  for (auto at = requests_.begin(); lends_due_ > 0 && at != requests_.end(); ++at) {
+    Request& request = at->second;
+    if (request.lend_at_us == 0 || request.lend_at_us > now_us) continue;
+    request.lend_at_us = 0;
+    --lends_due_;
+    lend_cpu(request);
+  }
   if (!store_.is_waiting_for_room() || store_.moves() != stalled_moves_) {
     stalled_moves_ = store_.moves();
     stalled_since_us_ = now_us;
@@ -138,9 +145,11 @@ void NodeCore::on_tick(uint64_t now_us, NodeEffects& out) {
 }
 
 uint64_t NodeCore::tick_after_us() const {
+  if (lends_due_ > 0) return kQuickTickUs;
   for (const auto& [id, worker] : sched_.workers()) {
     if (worker.phase == WorkerState::Phase::kLeased && worker.inflight.size() > 1) return kQuickTickUs;
   }
+  if (actors_.backlogged() > 0) return kQuickTickUs;
   return store_.is_waiting_for_room() || sched_.wants_tick() ? kSlowTickUs : 0;
 }
 
@@ -194,6 +203,7 @@ void NodeCore::settle(uint64_t now_us, NodeEffects& out) {
     append(out.spawned, sched.spawned);
     append(out.take_back, sched.take_back);
     for (WorkerId worker : sched.dismissed) dismiss(worker);
+    if (store_.is_stuck()) make_room();
     if (effects_.woken.empty() && effects_.grants.empty() && effects_.unreferenced.empty()) break;
   }
   settle_store(out);
@@ -212,6 +222,7 @@ void NodeCore::drop_client(ClientId id) {
     }
     for (ObjectId object : request.ids) store_.remove_waiter(object, {Waiter::Kind::kRequest, at->first}, effects_);
     for (ObjectId object : request.pinned) store_.unpin(object, effects_);
+    if (request.lend_at_us != 0) --lends_due_;
     at = requests_.erase(at);
   }
   for (TaskId stream : tasks_.streams_of(id)) release_stream(stream, *tasks_.find_stream(stream));
@@ -222,13 +233,6 @@ void NodeCore::drop_client(ClientId id) {
     for (uint32_t i = 0; i < count; ++i) store_.release(object, effects_);
   }
   store_.on_client_lost(id, effects_);
-}
-
-void NodeCore::check() const {
-  store_.check();
-  tasks_.check();
-  sched_.check();
-  actors_.check();
 }
 
 }  // namespace mobula

@@ -259,7 +259,7 @@ void Node::drain() {
   uint64_t now = now_us(), after = core_->tick_after_us();
   if (after != 0 && now - last_tick_us_ >= after) {
     last_tick_us_ = now;
-    if (core_->store().is_waiting_for_room()) drain_quiet_ports();
+    drain_quiet_ports();
     core_->on_tick(now, effects_);
     perform();
   }

@@ -93,7 +93,7 @@ class Node {
   void arm_tick();
   /// Before the token is let go: wakes who goes on with what is left.
   void pass_on();
-  /// Reads all rings: workers tell of what they have let go only with their next message.
+  /// Reads all rings: workers leave it to the next tick to find an answer while they have more to do.
   void drain_quiet_ports();
   bool has_work() const;
   std::optional<std::chrono::nanoseconds> tick_timeout() const;

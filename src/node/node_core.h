@@ -77,6 +77,7 @@ class NodeCore {
   size_t requests() const { return requests_.size(); }
   bool is_client(ClientId client) const { return clients_.contains(client); }
   EngineStats stats() const;
+  /// Every invariant; looks at everything there is (audit.cc).
   void check() const;
 
  private:
@@ -103,6 +104,7 @@ class NodeCore {
     size_t count = 0;      // kWait: how many are wanted
     bool staging = false;  // all are there; spilled ones are coming back
     uint64_t lease = 0;    // of its worker, which has lent its CPU out; 0: it has not
+    uint64_t lend_at_us = 0;   // when it will, if it still waits then; 0: never
     std::vector<ObjectId> pinned;
   };
 
@@ -110,6 +112,10 @@ class NodeCore {
   void settle(uint64_t now_us, NodeEffects& out);
   void settle_store(NodeEffects& out);
   void drop_client(ClientId id);
+  // audit.cc
+  void check_holds() const;
+  void check_pins() const;
+  void check_admitted() const;
   // objects.cc: references and requests
   void on(ClientId from, HoldMessage& message);
   void on(ClientId from, ReleaseMessage& message);
@@ -128,6 +134,7 @@ class NodeCore {
   void finish_request(uint64_t key, Request& request, ReplyMessage reply);
   void on_request_woken(uint64_t key, ObjectId id);
   void block_if_waiting(uint64_t key);
+  void lend_cpu(Request& request);
   void withdraw_tasks_of(ClientId client);
   void reply(ClientId client, ReplyMessage message);
   // tasks.cc: submission to result
@@ -145,6 +152,7 @@ class NodeCore {
   bool fail_on_bad_argument(TaskRecord& task);
   void stage(TaskRecord& task);
   bool admit(TaskRecord& task);
+  void make_room();
   void withdraw(TaskRecord& task);
   void queue(TaskRecord& task);
   void run(WorkerId worker, TaskId id);
@@ -166,7 +174,7 @@ class NodeCore {
   void on(ClientId from, KillMessage& message);
   void submit_call(TaskRecord& task);
   void send_calls(ActorId id);
-  void stage_next_calls(ActorRecord& actor);
+  bool stage_next_calls(ActorRecord& actor);
   void park_calls(ActorRecord& actor);
   void hold_actor(ClientId client, ActorId id);
   void on_actor_created(TaskRecord& task, DoneMessage& message);
@@ -196,6 +204,7 @@ class NodeCore {
   std::deque<TaskId> staging_;                       // tasks that wait for room for their arguments
   std::unordered_map<ObjectId, Admitted> admitted_;  // large arguments of tasks that are queued or run
   uint64_t admitted_bytes_ = 0;
+  size_t lends_due_ = 0;                                  // requests with a lend_at_us
   bool sending_ = false;  // send_calls() is at work: it sees by itself what becomes ready
   uint64_t stalled_moves_ = 0, stalled_since_us_ = 0, now_us_ = 0;
   StoreEffects effects_;        // of the fact at hand

@@ -5,6 +5,11 @@
 #include "node/node_core.h"
 
 namespace mobula {
+namespace {
+
+constexpr uint64_t kLendAfterUs = 20'000;  // a worker that waits for an actor keeps its CPU for so long
+
+}  // namespace
 
 void NodeCore::reply(ClientId client, ReplyMessage message) {
   if (clients_.contains(client)) out_->replies.emplace_back(client, std::move(message));
@@ -162,6 +167,7 @@ void NodeCore::answer_error(uint64_t key, Request& request, size_t position) {
 }
 
 void NodeCore::finish_request(uint64_t key, Request& request, ReplyMessage message) {
+  if (request.lend_at_us != 0) --lends_due_;
   if (request.lease != 0) sched_.on_unblocked(WorkerId{request.client.value}, request.lease);
   ClientId client = request.client;
   requests_.erase(key);
@@ -173,11 +179,22 @@ void NodeCore::block_if_waiting(uint64_t key) {
   if (found == requests_.end() || found->second.client == kDriver) return;
   withdraw_tasks_of(found->second.client);
   if (found->second.kind == Request::Kind::kReady) return;
-  WorkerId worker{found->second.client.value};
-  const WorkerState* state = sched_.find(worker);
-  if (state == nullptr || state->phase != WorkerState::Phase::kLeased) return;
+  const WorkerState* state = sched_.find(WorkerId{found->second.client.value});
+  if (state == nullptr || state->inflight.empty()) return;  // tasks and constructors lend, living actors do not
+  // Waiting for tasks needs a CPU for them at once. An actor has its own process and answers soon, as a rule: a worker
+  // that lent its CPU out for every short call would let in more tasks than there are CPUs.
+  bool needs_cpu = std::any_of(found->second.ids.begin(), found->second.ids.end(), [&](ObjectId id) {
+    const TaskRecord* producer = tasks_.find(id.task);
+    return producer != nullptr && producer->spec.actor.is_nil();
+  });
+  if (needs_cpu) return lend_cpu(found->second);
+  found->second.lend_at_us = now_us_ + kLendAfterUs;
+  ++lends_due_;
+}
+
+void NodeCore::lend_cpu(Request& request) {
   SchedEffects sched;
-  found->second.lease = sched_.on_blocked(worker, sched);
+  request.lease = sched_.on_blocked(WorkerId{request.client.value}, sched);
   out_->take_back.insert(out_->take_back.end(), sched.take_back.begin(), sched.take_back.end());
 }
 

@@ -109,7 +109,8 @@ bool NodeCore::admit(TaskRecord& task) {
   }
   if (bytes > 0) {
     auto limit = static_cast<uint64_t>(kAdmittedShare * static_cast<double>(store_.arena().bytes()));
-    if (admitted_bytes_ > 0 && admitted_bytes_ + fresh > limit) return false;
+    bool no_room = store_.is_waiting_for_room() || admitted_bytes_ + fresh > limit;
+    if (admitted_bytes_ > 0 && no_room) return false;      // one task may always go on
     for (ObjectId ref : refs) {
       const ObjectEntry* entry = store_.find(ref);
       if (!entry->value.in_arena) continue;
@@ -146,6 +147,18 @@ void NodeCore::stage(TaskRecord& task) {
     store_.restore(ref, effects_);
   }
   if (task.missing == 0) queue(task);
+}
+
+/// What runs needs room and nothing can go to disk: tasks that are only queued let their arguments go.
+void NodeCore::make_room() {
+  for (TaskId id : sched_.queued_tasks()) {
+    TaskRecord& task = *tasks_.find(id);
+    if (task.admitted_bytes == 0) continue;
+    sched_.remove(id, task.cls);
+    withdraw(task);
+    task.state = State::kStaging;
+    staging_.push_back(id);
+  }
 }
 
 void NodeCore::withdraw(TaskRecord& task) {
@@ -235,7 +248,7 @@ void NodeCore::on(ClientId from, DoneMessage& message) {
   kill_if_cancelled(worker);
   if (task->creates_actor) return on_actor_created(*task, message);
   ActorId actor = task->spec.actor;
-  if (!actor.is_nil()) actors_.find(actor)->sent.erase(message.task);
+  if (!actor.is_nil()) actors_.on_answered(actor, message.task);
   if (message.retriable && tasks_.take_retry(*task)) {
     discard(message.values);
     if (!actor.is_nil()) actors_.queue_call(actor, task->submitter, message.task);

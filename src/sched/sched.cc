@@ -209,9 +209,12 @@ void Scheduler::on_done(WorkerId id, TaskId task, uint64_t run_us, uint64_t now_
 void Scheduler::on_actor_alive(WorkerId id, const ResourceMap& for_life) {
   auto found = workers_.find(id);
   if (found == workers_.end() || found->second.phase != Phase::kActor) return;
-  ledger_.release(found->second.held);
+  WorkerState& worker = found->second;
+  if (worker.blocked == 0) ledger_.release(worker.held);
   ledger_.reacquire(for_life);
-  found->second.held = for_life;
+  worker.held = for_life;
+  worker.blocked = 0;
+  worker.lease_number = ++leases_;
 }
 
 std::vector<TaskId> Scheduler::on_worker_lost(WorkerId id, uint64_t now_us) {
@@ -230,8 +233,10 @@ std::vector<TaskId> Scheduler::on_worker_lost(WorkerId id, uint64_t now_us) {
 
 uint64_t Scheduler::on_blocked(WorkerId id, SchedEffects& out) {
   auto found = workers_.find(id);
-  if (found == workers_.end() || found->second.phase != Phase::kLeased) return 0;
+  if (found == workers_.end()) return 0;
   WorkerState& worker = found->second;
+  bool constructs = worker.phase == Phase::kActor && !worker.inflight.empty();
+  if (worker.phase != Phase::kLeased && !constructs) return 0;  // what an actor has for life it keeps
   if (worker.blocked++ > 0) return worker.lease_number;
   ledger_.release(worker.held);
   if (worker.inflight.size() > 1 && !worker.expects_take_back) {

@@ -23,6 +23,7 @@ void Arena::erase_free(std::map<uint64_t, uint64_t>::iterator at) {
 }
 
 std::optional<uint64_t> Arena::allocate(uint64_t bytes) {
+  if (bytes > bytes_) return std::nullopt;
   bytes = std::max(rounded(bytes), kPage);
   auto best = by_size_.lower_bound({bytes, 0});
   if (best == by_size_.end()) return std::nullopt;

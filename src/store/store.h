@@ -120,6 +120,8 @@ class ObjectTable {
   /// Nothing moved for a while: the oldest allocation fails with the largest holders named.
   void on_stalled(StoreEffects& out);
   bool is_waiting_for_room() const { return !queue_.empty(); }
+  /// It waits, and nothing is on its way to disk: only an unpin or a release can help.
+  bool is_stuck() const { return !queue_.empty() && spilling_bytes_ == 0; }
   uint64_t moves() const { return moves_; }  // changes whenever memory was freed or granted
 
   const Arena& arena() const { return arena_; }

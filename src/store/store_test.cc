@@ -146,7 +146,7 @@ TEST_F(StoreTest, WaitersAreWokenOnceWhenTheValueComes) {
   store.add_waiter(id(1), request(5));
   store.add_waiter(id(1), request(6));
   store.add_waiter(id(1), request(7));
-  store.remove_waiter(id(1), request(6));
+  store.remove_waiter(id(1), request(6), out);
   store.seal(id(1), located_bytes(PayloadKind::kValue, "x"), out);
   auto woken = take().woken;
   ASSERT_EQ(woken.size(), 2u);
@@ -161,7 +161,7 @@ TEST_F(StoreTest, AWaiterThatGivesUpLeavesNothingOfAnObjectThatNobodyHolds) {
   store.add_waiter(id(1), request(5));
   store.release(id(1), out);
   EXPECT_EQ(store.size(), 1u);
-  store.remove_waiter(id(1), request(5));
+  store.remove_waiter(id(1), request(5), out);
   expect_empty();
 }
 

@@ -60,6 +60,7 @@ class TaskTable {
   StreamRecord* find_stream(TaskId task);
   void erase_stream(TaskId task) { streams_.erase(task); }
   size_t streams() const { return streams_.size(); }
+  const std::unordered_map<TaskId, StreamRecord>& all_streams() const { return streams_; }
   std::vector<TaskId> streams_of(ClientId consumer) const;
 
   void check() const;

@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "bind/core/plain.h"
 #include "worker/python_hooks.h"
 
 namespace mobula::python {
@@ -16,7 +17,8 @@ bool encode_error(Session* current, PyObject* error, Value* out, std::vector<Own
   if (!encode(error, "an error", &encoded)) return false;
   Owned text(PyObject_Str(error));
   if (!text) PyErr_Clear();
-  Owned bytes(text ? PyUnicode_AsEncodedString(text.get(), "utf-8", "replace") : PyBytes_FromString("an error"));
+  Owned bytes(text ? PyUnicode_AsEncodedString(text.get(), "utf-8", "replace")
+                   : PyBytes_FromString("an error"));
   HeldBuffer last;
   if (!bytes || !last.take(bytes.get())) return false;
   encoded.buffers.push_back(std::move(last));
@@ -86,29 +88,44 @@ Failure fail(Session* current, const Assignment& assignment, PyObject* error, st
   return failure;
 }
 
-bool add_value(Session* current, const Assignment& assignment, PyObject* value, Answer* out) {
+/// In the form that all languages read, where the value has one.
+bool add_plainly(Session* current, const Assignment& assignment, PyObject* value, Answer* out) {
+  Encoded encoded;
+  Value made;
+  if (!encode_plain(value, assignment.name, &encoded)) return PyErr_Clear(), false;
+  if (!to_value(current, encoded, &made)) return PyErr_Clear(), false;
+  for (Owned& handle : encoded.kept) out->kept.push_back(std::move(handle));
+  out->outcome.values.push_back(std::move(made));
+  return true;
+}
+
+bool add_value(Session* current, const Assignment& assignment, PyObject* value, bool plainly, Answer* out) {
+  if (plainly && add_plainly(current, assignment, value, out)) return true;
   Value encoded;
-  if (!encode_value(current, value, "the return value of " + assignment.name, &encoded, &out->kept)) return false;
+  if (!encode_value(current, value, "the return value of " + assignment.name, &encoded, &out->kept))
+    return false;
   out->outcome.values.push_back(std::move(encoded));
   return true;
 }
 
-bool answer_many(Session* current, const Assignment& assignment, PyObject* result, Answer* out) {
+bool answer_many(Session* current, const Assignment& assignment, PyObject* result, bool plainly,
+                 Answer* out) {
   Owned items(PySequence_List(result));
   if (!items) {
     if (!PyErr_ExceptionMatches(PyExc_TypeError)) return false;
-    PyErr_Format(PyExc_ValueError, "%s returned one value of type %s, but num_returns=%d: return a tuple or list",
+    PyErr_Format(PyExc_ValueError,
+                 "%s returned one value of type %s, but num_returns=%d: return a tuple or list",
                  assignment.name.c_str(), Py_TYPE(result)->tp_name, assignment.returns);
     return false;
   }
   Py_ssize_t count = PyList_GET_SIZE(items.get());
   if (count != assignment.returns) {
-    PyErr_Format(PyExc_ValueError, "%s returned %zd objects, but num_returns=%d", assignment.name.c_str(), count,
-                 assignment.returns);
+    PyErr_Format(PyExc_ValueError, "%s returned %zd objects, but num_returns=%d", assignment.name.c_str(),
+                 count, assignment.returns);
     return false;
   }
   for (Py_ssize_t i = 0; i < count; ++i) {
-    if (!add_value(current, assignment, PyList_GET_ITEM(items.get(), i), out)) return false;
+    if (!add_value(current, assignment, PyList_GET_ITEM(items.get(), i), plainly, out)) return false;
   }
   return true;
 }
@@ -150,12 +167,14 @@ bool ArgumentStack::decode(const Assignment& assignment) {
   }
   if (names.empty()) return true;
   names_ = Owned(PyTuple_New(static_cast<Py_ssize_t>(names.size())));
-  for (size_t i = 0; i < names.size(); ++i) PyTuple_SET_ITEM(names_.get(), static_cast<Py_ssize_t>(i), names[i]);
+  for (size_t i = 0; i < names.size(); ++i)
+    PyTuple_SET_ITEM(names_.get(), static_cast<Py_ssize_t>(i), names[i]);
   return true;
 }
 
 PyObject* ArgumentStack::call(PyObject* function) {
-  return PyObject_Vectorcall(function, slots_.data() + 1, positional_ | PY_VECTORCALL_ARGUMENTS_OFFSET, names_.get());
+  return PyObject_Vectorcall(function, slots_.data() + 1, positional_ | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                             names_.get());
 }
 
 PyObject* ArgumentStack::call_method(PyObject* self, PyObject* name) {
@@ -185,12 +204,13 @@ CallScope::CallScope(const Assignment& assignment) : before_(std::exchange(assig
 CallScope::~CallScope() { assignment_now = before_; }
 const Assignment* assignment_here() { return assignment_now; }
 
-bool answer_result(Session* current, const Assignment& assignment, PyObject* result, Answer* out) {
+bool answer_result(Session* current, const Assignment& assignment, PyObject* result, bool plainly,
+                   Answer* out) {
   if (assignment.returns == 0 || assignment.returns == kStreaming) return true;
-  if (assignment.returns > 1) return answer_many(current, assignment, result, out);
-  if (!PyGen_CheckExact(result)) return add_value(current, assignment, result, out);
+  if (assignment.returns > 1) return answer_many(current, assignment, result, plainly, out);
+  if (!PyGen_CheckExact(result)) return add_value(current, assignment, result, plainly, out);
   Owned dynamic(call_hook(Hook::kSplitDynamic, {result}));
-  return dynamic && add_value(current, assignment, dynamic.get(), out);
+  return dynamic && add_value(current, assignment, dynamic.get(), plainly, out);
 }
 
 Outcome cancelled_outcome(const Assignment& assignment) {
@@ -224,7 +244,8 @@ PyObject* describe(const Assignment& assignment) {
   }
   Owned resources(PyDict_New());
   for (const auto& [name, units] : assignment.resources) {
-    if (!put(resources.get(), name.c_str(), PyFloat_FromDouble(static_cast<double>(units) / kResourceUnit))) return nullptr;
+    if (!put(resources.get(), name.c_str(), PyFloat_FromDouble(static_cast<double>(units) / kResourceUnit)))
+      return nullptr;
   }
   bool done = put(out.get(), "task", to_str(to_hex(assignment.task.value))) &&
               put(out.get(), "name", to_str(assignment.name)) &&

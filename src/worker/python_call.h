@@ -1,5 +1,5 @@
-// One assignment in Python: arguments in, the call, results or the error out. GIL held. Used by python_runner.cc, which
-// says on which thread, and in which order.
+// One assignment in Python: arguments in, the call, results or the error out. GIL held. Used by
+// python_runner.cc, which says on which thread, and in which order.
 #pragma once
 
 #include <memory>
@@ -50,10 +50,13 @@ struct Answer {
   std::vector<Owned> kept;
 };
 
-/// What the call returned, encoded as num_returns asks. False with a Python error set: the call failed after all.
-bool answer_result(Session* current, const Assignment& assignment, PyObject* result, Answer* out);
+/// What the call returned, encoded as num_returns asks; `plainly` where the caller may be no Python. False
+/// with a Python error set: the call failed after all.
+bool answer_result(Session* current, const Assignment& assignment, PyObject* result, bool plainly,
+                   Answer* out);
 
-/// The Python error that is set, as an outcome; `cancelled` says that somebody asked for the end of this task.
+/// The Python error that is set, as an outcome; `cancelled` says that somebody asked for the end of this
+/// task.
 Answer answer_error(Session* current, const Assignment& assignment, bool cancelled);
 
 Outcome cancelled_outcome(const Assignment& assignment);

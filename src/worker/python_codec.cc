@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "bind/core/plain.h"
 #include "worker/python_hooks.h"
 #include "worker/python_pickle.h"
 
@@ -95,14 +96,6 @@ std::shared_ptr<const void> aligned_copy(std::span<const uint8_t>* bytes) {
   return copy;
 }
 
-PyObject* view_of(std::span<const uint8_t> bytes, const std::shared_ptr<const void>& owner) {
-  bool aligned = reinterpret_cast<uintptr_t>(bytes.data()) % kBufferAlignment == 0;
-  if (owner && aligned) return make_view(bytes, owner);
-  std::shared_ptr<const void> copy = aligned_copy(&bytes);
-  if (!copy) return PyErr_NoMemory();
-  return make_view(bytes, std::move(copy));
-}
-
 PyObject* decode_pickle(const EnvelopeView& view, const std::shared_ptr<const void>& owner) {
   if (view.buffers.empty()) return unpickle(view.meta, nullptr);
   Owned buffers(PyList_New(static_cast<Py_ssize_t>(view.buffers.size())));
@@ -134,6 +127,14 @@ PyObject* decode_arrow(const EnvelopeView& view, const std::shared_ptr<const voi
 
 }  // namespace
 
+PyObject* view_of(std::span<const uint8_t> bytes, const std::shared_ptr<const void>& owner) {
+  bool aligned = reinterpret_cast<uintptr_t>(bytes.data()) % kBufferAlignment == 0;
+  if (owner && aligned) return make_view(bytes, owner);
+  std::shared_ptr<const void> copy = aligned_copy(&bytes);
+  if (!copy) return PyErr_NoMemory();
+  return make_view(bytes, std::move(copy));
+}
+
 size_t Encoded::meta_bytes() const {
   size_t total = scratch.size();
   for (const HeldBuffer& piece : meta) total += piece.size();
@@ -155,7 +156,8 @@ void Encoded::write(const EnvelopePlan& plan, std::span<uint8_t> out) const {
     at += piece.size();
   }
   for (size_t i = 0; i < buffers.size(); ++i) {
-    if (buffers[i].size() > 0) std::memcpy(plan.buffer(out, i).data(), buffers[i].bytes().data(), buffers[i].size());
+    if (buffers[i].size() > 0)
+      std::memcpy(plan.buffer(out, i).data(), buffers[i].bytes().data(), buffers[i].size());
   }
 }
 
@@ -168,7 +170,8 @@ bool encode(PyObject* value, std::string_view where, Encoded* out) {
   return false;
 }
 
-bool encode_value(Session* current, PyObject* value, std::string_view where, Value* out, std::vector<Owned>* kept) {
+bool encode_value(Session* current, PyObject* value, std::string_view where, Value* out,
+                  std::vector<Owned>* kept) {
   Encoded encoded;
   if (!encode(value, where, &encoded) || !to_value(current, encoded, out)) return false;
   for (Owned& handle : encoded.kept) kept->push_back(std::move(handle));
@@ -215,11 +218,13 @@ PyObject* decode(std::span<const uint8_t> envelope, const std::shared_ptr<const 
       Py_RETURN_TRUE;
     case Tag::kInt: {
       int64_t number;
-      return read_number(view.meta, &number) ? PyLong_FromLongLong(number) : damaged("an int of another size");
+      return read_number(view.meta, &number) ? PyLong_FromLongLong(number)
+                                             : damaged("an int of another size");
     }
     case Tag::kFloat: {
       double number;
-      return read_number(view.meta, &number) ? PyFloat_FromDouble(number) : damaged("a float of another size");
+      return read_number(view.meta, &number) ? PyFloat_FromDouble(number)
+                                             : damaged("a float of another size");
     }
     case Tag::kString:
       return PyUnicode_DecodeUTF8(view.meta.data(), static_cast<Py_ssize_t>(view.meta.size()), nullptr);
@@ -230,7 +235,7 @@ PyObject* decode(std::span<const uint8_t> envelope, const std::shared_ptr<const 
     case Tag::kArrow:
       return decode_arrow(view, owner);
     case Tag::kPlain:
-      break;
+      return decode_plain(envelope, owner);
   }
   return damaged("its kind is not known to Python");
 }

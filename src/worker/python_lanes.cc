@@ -30,8 +30,10 @@ void Lanes::add(Assignment assignment) {
     lane.queue.push_back(std::move(assignment));
     ++busy_;
     start = static_cast<int>(lane.queue.size()) > lane.idle && lane.threads < lane.options.threads_max;
-    if (start) ++lane.threads;
-    else lane.wake.notify_one();
+    if (start)
+      ++lane.threads;
+    else
+      lane.wake.notify_one();
   }
   if (start) start_thread_(at);
 }
@@ -73,12 +75,12 @@ void LoopQueue::add(LoopEvent event) {
     events_.push_back(std::move(event));
   }
   uint64_t one = 1;
-  if (wake && write(wake_fd_, &one, sizeof one) < 0) return;   // full: it is awake anyway
+  if (wake && write(wake_fd_, &one, sizeof one) < 0) return;  // full: it is awake anyway
 }
 
 std::vector<LoopEvent> LoopQueue::take() {
   uint64_t count = 0;
-  if (read(wake_fd_, &count, sizeof count) < 0) count = 0;     // nothing to read: taken by an earlier turn
+  if (read(wake_fd_, &count, sizeof count) < 0) count = 0;  // nothing to read: taken by an earlier turn
   std::lock_guard lock(mutex_);
   return std::exchange(events_, {});
 }

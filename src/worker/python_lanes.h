@@ -1,5 +1,6 @@
-// Calls that wait for a thread of their actor: threaded actors and concurrency groups have lanes (a queue and a limit of
-// threads each), async actors one queue that their event loop empties. Any thread; no GIL, but where it says so.
+// Calls that wait for a thread of their actor: threaded actors and concurrency groups have lanes (a queue and
+// a limit of threads each), async actors one queue that their event loop empties. Any thread; no GIL, but
+// where it says so.
 #pragma once
 
 #include <condition_variable>
@@ -15,7 +16,7 @@
 namespace mobula::python {
 
 struct LaneOptions {
-  std::string name;      // empty: calls without a group
+  std::string name;  // empty: calls without a group
   int threads_max = 1;
 };
 
@@ -44,7 +45,7 @@ class Lanes {
   std::condition_variable quiet_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::function<void(size_t)> start_thread_;
-  int busy_ = 0;         // queued or running
+  int busy_ = 0;  // queued or running
   bool closed_ = false;
 };
 

@@ -1,5 +1,5 @@
-// Small owners around the CPython API: a reference, a buffer, and the time without the GIL. What is named Owned or
-// HeldBuffer is made and dropped with the GIL held.
+// Small owners around the CPython API: a reference, a buffer, and the time without the GIL. What is named
+// Owned or HeldBuffer is made and dropped with the GIL held.
 #pragma once
 
 #include <Python.h>

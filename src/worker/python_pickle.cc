@@ -9,11 +9,11 @@
 namespace mobula::python {
 namespace {
 
-// ---- where a pickler writes ---------------------------------------------------------------------------------------
+// ---- where a pickler writes
+// ---------------------------------------------------------------------------------------
 
 struct Sink {
-  PyObject_HEAD
-  Encoded* target;
+  PyObject_HEAD Encoded* target;
 };
 
 PyObject* sink_write(PyObject* self, PyObject* piece) {
@@ -59,17 +59,17 @@ PyType_Slot sink_slots[] = {
 PyType_Spec sink_spec = {"mobula._core._Sink", sizeof(Sink), 0,
                          Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, sink_slots};
 
-// ---- what goes by reference ----------------------------------------------------------------------------------------
+// ---- what goes by reference
+// ----------------------------------------------------------------------------------------
 
-/// In front of cloudpickle's reducer_override: says NotImplemented at once for what is neither function nor class, and
-/// for functions and classes that were found to be importable before.
+/// In front of cloudpickle's reducer_override: says NotImplemented at once for what is neither function nor
+/// class, and for functions and classes that were found to be importable before.
 struct Reducer {
-  PyObject_HEAD
-  PyObject* slow;
-  PyObject* by_value_modules;   // cloudpickle's set of modules that are to be pickled by value
+  PyObject_HEAD PyObject* slow;
+  PyObject* by_value_modules;  // cloudpickle's set of modules that are to be pickled by value
 };
 
-auto& importable = *new std::unordered_set<PyObject*>();   // strong references; never destroyed
+auto& importable = *new std::unordered_set<PyObject*>();  // strong references; never destroyed
 constexpr size_t kImportableMax = 100'000;
 
 PyObject* reducer_call(PyObject* self, PyObject* args, PyObject*) {
@@ -127,14 +127,14 @@ PyType_Slot reducer_slots[] = {
     {0, nullptr},
 };
 
-PyType_Spec reducer_spec = {"mobula._core.Reducer", sizeof(Reducer), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
-                            reducer_slots};
+PyType_Spec reducer_spec = {"mobula._core.Reducer", sizeof(Reducer), 0,
+                            Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, reducer_slots};
 
-// ---- a read-only view ---------------------------------------------------------------------------------------------
+// ---- a read-only view
+// ---------------------------------------------------------------------------------------------
 
 struct View {
-  PyObject_HEAD
-  std::shared_ptr<const void> owner;
+  PyObject_HEAD std::shared_ptr<const void> owner;
   std::span<const uint8_t> bytes;
 };
 
@@ -142,8 +142,8 @@ int view_get_buffer(PyObject* self, Py_buffer* buffer, int flags) {
   auto* view = reinterpret_cast<View*>(self);
   static uint8_t nothing;
   const uint8_t* data = view->bytes.empty() ? &nothing : view->bytes.data();
-  return PyBuffer_FillInfo(buffer, self, const_cast<uint8_t*>(data), static_cast<Py_ssize_t>(view->bytes.size()),
-                           1, flags);
+  return PyBuffer_FillInfo(buffer, self, const_cast<uint8_t*>(data),
+                           static_cast<Py_ssize_t>(view->bytes.size()), 1, flags);
 }
 
 void view_dealloc(PyObject* self) {
@@ -173,7 +173,8 @@ PyType_Slot view_slots[] = {
     {Py_bf_getbuffer, reinterpret_cast<void*>(view_get_buffer)},
     {Py_sq_length, reinterpret_cast<void*>(view_length)},
     {Py_tp_methods, view_methods},
-    {Py_tp_doc, const_cast<char*>("Read-only bytes of an object, which stays in memory as long as this does.")},
+    {Py_tp_doc,
+     const_cast<char*>("Read-only bytes of an object, which stays in memory as long as this does.")},
     {0, nullptr},
 };
 
@@ -183,14 +184,15 @@ PyType_Spec view_spec = {"mobula._core.View", sizeof(View), 0,
 PyTypeObject* sink_type = nullptr;
 PyTypeObject* view_type = nullptr;
 
-// ---- the pool -----------------------------------------------------------------------------------------------------
+// ---- the pool
+// -----------------------------------------------------------------------------------------------------
 
 /// One pickler. A value's own __reduce__ may start another encode, hence a pool and not one for the thread.
 struct Pickler {
   Owned sink, pickler, clear_memo, dump;
 };
 
-auto& idle = *new std::vector<std::unique_ptr<Pickler>>();   // never destroyed: there is no interpreter then
+auto& idle = *new std::vector<std::unique_ptr<Pickler>>();  // never destroyed: there is no interpreter then
 constexpr size_t kIdleMax = 16;
 
 std::unique_ptr<Pickler> make_pickler() {
@@ -215,7 +217,8 @@ PyObject* loads() {
   return function;
 }
 
-/// copyreg's reducers are merged into ours, which is a plain dict for speed: again when there are more of them.
+/// copyreg's reducers are merged into ours, which is a plain dict for speed: again when there are more of
+/// them.
 bool refresh_reducers() {
   static PyObject* table = [] {
     Owned module(PyImport_ImportModule("copyreg"));
@@ -244,7 +247,7 @@ bool pickle_into(PyObject* value, Encoded* out) {
   if (!refresh_reducers()) return false;
   Owned done(PyObject_CallOneArg(pickler->dump.get(), value));
   sink->target = nullptr;
-  if (!done) return false;                       // the pickler may be in the middle of a frame: it is dropped
+  if (!done) return false;  // the pickler may be in the middle of a frame: it is dropped
   Owned cleared(PyObject_CallNoArgs(pickler->clear_memo.get()));
   if (!cleared) return false;
   if (idle.size() < kIdleMax) idle.push_back(std::move(pickler));
@@ -254,7 +257,8 @@ bool pickle_into(PyObject* value, Encoded* out) {
 PyObject* unpickle(std::string_view meta, PyObject* buffers) {
   PyObject* function = loads();
   if (!function) return nullptr;
-  Owned view(PyMemoryView_FromMemory(const_cast<char*>(meta.data()), static_cast<Py_ssize_t>(meta.size()), PyBUF_READ));
+  Owned view(PyMemoryView_FromMemory(const_cast<char*>(meta.data()), static_cast<Py_ssize_t>(meta.size()),
+                                     PyBUF_READ));
   if (!view) return nullptr;
   if (!buffers) return PyObject_CallOneArg(function, view.get());
   static PyObject* names = Py_BuildValue("(s)", "buffers");

@@ -4,12 +4,14 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <cctype>
+
 #include "worker/python_hooks.h"
 
 namespace mobula::python {
 namespace {
 
-constexpr size_t kCancelledMax = 4096;    // remembered cancellations; older ones have long ended
+constexpr size_t kCancelledMax = 4096;  // remembered cancellations; older ones have long ended
 enum Mode { kMain = 0, kLanes = 1, kLoop = 2 };
 
 /// The GIL for a thread that Python knows, where the main thread keeps its state between two tasks.
@@ -36,7 +38,23 @@ int PythonRunner::serve() {
   return status;
 }
 
+void PythonRunner::run_other(Assignment assignment) {
+  if (!made_other_) {
+    made_other_ = make_other_();
+    other_ = made_other_.get();
+  }
+  bool ready = true;
+  {
+    MainGil gil(main_state_);
+    CallScope scope(assignment);
+    ready = set_up(assignment);
+    if (!ready) send(assignment, answer_error(session(), assignment, false));
+  }
+  if (ready) made_other_->run(std::move(assignment));
+}
+
 void PythonRunner::run(Assignment assignment) {
+  if (assignment.language != Language::kPython) return run_other(std::move(assignment));
   int mode = assignment.creates_actor ? kMain : mode_.load();
   if (mode == kLanes) return lanes_->add(std::move(assignment));
   if (mode == kLoop) return loop_->add({std::make_shared<Assignment>(std::move(assignment)), {}});
@@ -54,12 +72,14 @@ void PythonRunner::cancel(TaskId task) {
     cancelled_count_ = static_cast<int>(cancelled_.size());
   }
   if (mode_ == kLoop) return loop_->add({nullptr, task});
+  if (TaskRunner* other = other_) other->cancel(task);
   if (interruptible_ == task.value) pthread_kill(main_thread_, SIGINT);
 }
 
 void PythonRunner::drain() {
   if (mode_ == kLanes) lanes_->close();
   if (mode_ == kLoop) loop_->drain();
+  if (TaskRunner* other = other_) other->drain();
 }
 
 bool PythonRunner::interrupt_due() {
@@ -104,7 +124,7 @@ void PythonRunner::run_here(const Assignment& assignment) {
     interruptible_ = 0;
     return;
   }
-  bool ok = result && answer_result(current, assignment, result.get(), &answer);
+  bool ok = result && answer_result(current, assignment, result.get(), answers_plainly(assignment), &answer);
   if (!ok) {
     bool interrupted = plain_task && is_cancelled(assignment.task);
     interruptible_ = 0;
@@ -138,17 +158,26 @@ bool PythonRunner::set_up(const Assignment& assignment) {
 
 PyObject* PythonRunner::function_of(const Assignment& assignment) {
   auto found = functions_.find(assignment.function);
-  if (found != functions_.end()) return found->second.get();
+  if (found != functions_.end()) return found->second.object.get();
   Owned definition(to_bytes(assignment.definition));
   Owned function(call_hook(Hook::kLoadFunction, {definition.get()}));
   if (!function) return nullptr;
-  return functions_.emplace(assignment.function, std::move(function)).first->second.get();
+  bool by_name =
+      std::isalpha(static_cast<unsigned char>(assignment.definition[0])) || assignment.definition[0] == '_';
+  return functions_.emplace(assignment.function, Target{std::move(function), by_name})
+      .first->second.object.get();
+}
+
+bool PythonRunner::answers_plainly(const Assignment& assignment) const {
+  FunctionId id = !assignment.actor.is_nil() && birth_ ? birth_->function : assignment.function;
+  auto found = functions_.find(id);
+  return found != functions_.end() && found->second.by_name;
 }
 
 PyObject* PythonRunner::target_of(const Assignment& assignment) const {
   FunctionId id = !assignment.actor.is_nil() && birth_ ? birth_->function : assignment.function;
   auto found = functions_.find(id);
-  return found == functions_.end() ? nullptr : found->second.get();
+  return found == functions_.end() ? nullptr : found->second.object.get();
 }
 
 PyObject* PythonRunner::invoke(const Assignment& assignment) {
@@ -242,7 +271,8 @@ void PythonRunner::serve_lane(size_t lane) {
 
 void PythonRunner::finish_call(const Assignment& assignment, PyObject* result) {
   Answer answer;
-  if (!answer_result(session(), assignment, result, &answer)) return fail_call(assignment, false);
+  if (!answer_result(session(), assignment, result, answers_plainly(assignment), &answer))
+    return fail_call(assignment, false);
   close_call(assignment, std::move(answer));
 }
 
@@ -256,12 +286,15 @@ void PythonRunner::close_call(const Assignment& assignment, Answer answer) {
   if (mode_ == kLoop && !assignment.creates_actor) loop_->done();
 }
 
-// ---- streams ------------------------------------------------------------------------------------------------------
+// ---- streams
+// ------------------------------------------------------------------------------------------------------
 
 int PythonRunner::stream_item(const Assignment& assignment, uint32_t index, PyObject* item) {
   Value value;
   std::vector<Owned> kept;
-  if (!encode_value(session(), item, "item " + std::to_string(index) + " of " + assignment.name, &value, &kept)) return -1;
+  if (!encode_value(session(), item, "item " + std::to_string(index) + " of " + assignment.name, &value,
+                    &kept))
+    return -1;
   Status status;
   {
     WithoutGil released;

@@ -1,5 +1,6 @@
-// The TaskRunner of Python. Tasks and calls of plain actors run on the thread that called serve(), one after the other;
-// calls of threaded and async actors are passed on (python_lanes.h). Tests: tests/python/core_*.py.
+// The TaskRunner of Python. Tasks and calls of plain actors run on the thread that called serve(), one after
+// the other; calls of threaded and async actors are passed on (python_lanes.h). Tests:
+// tests/python/core_*.py.
 #pragma once
 
 #include <atomic>
@@ -17,9 +18,12 @@ namespace mobula::python {
 
 class PythonRunner final : public TaskRunner {
  public:
-  explicit PythonRunner(Worker& worker) : worker_(worker) {}
+  using MakeRunner = std::function<std::unique_ptr<TaskRunner>()>;
+  /// `make_other` makes the runner of tasks in other languages, when the first of them comes.
+  PythonRunner(Worker& worker, MakeRunner make_other) : worker_(worker), make_other_(std::move(make_other)) {}
 
-  /// Serves assignments until the worker is told to exit; the process's exit status. GIL held, released inside.
+  /// Serves assignments until the worker is told to exit; the process's exit status. GIL held, released
+  /// inside.
   int serve();
 
   void run(Assignment assignment) override;
@@ -55,26 +59,36 @@ class PythonRunner final : public TaskRunner {
   bool create_actor(const Assignment& assignment);
   bool open_lanes(const Assignment& assignment, PyObject* description);
   PyObject* function_of(const Assignment& assignment);
+  bool answers_plainly(const Assignment& assignment) const;
   void stream(const Assignment& assignment, PyObject* result);
   void send(const Assignment& assignment, Answer answer);
   void close_call(const Assignment& assignment, Answer answer);
   void finish_cancelled(const Assignment& assignment);
   bool take_cancelled(TaskId task);
 
+  void run_other(Assignment assignment);
+
   Worker& worker_;
+  MakeRunner make_other_;
+  std::unique_ptr<TaskRunner> made_other_;
+  std::atomic<TaskRunner*> other_{nullptr};  // what made_other_ holds; also read by the reply thread
   PyThreadState* main_state_ = nullptr;
-  unsigned long main_thread_ = 0;               // pthread_t of serve()
-  const Assignment* main_ = nullptr;            // what runs on the main thread
-  std::atomic<uint64_t> interruptible_{0};      // its task, while an interrupt may be raised in it
-  std::unordered_map<FunctionId, Owned> functions_;
+  unsigned long main_thread_ = 0;           // pthread_t of serve()
+  const Assignment* main_ = nullptr;        // what runs on the main thread
+  std::atomic<uint64_t> interruptible_{0};  // its task, while an interrupt may be raised in it
+  struct Target {
+    Owned object;          // the function or class
+    bool by_name = false;  // C++ named it, and reads plain values alone
+  };
+  std::unordered_map<FunctionId, Target> functions_;
   std::unordered_map<std::string, Owned> method_names_;
   Owned instance_;
-  std::unique_ptr<Assignment> birth_;           // what created the actor
+  std::unique_ptr<Assignment> birth_;  // what created the actor
   bool environment_applied_ = false;
   std::vector<int32_t> gpus_shown_;
   std::unique_ptr<Lanes> lanes_;
   std::unique_ptr<LoopQueue> loop_;
-  std::atomic<int> mode_{0};                    // 0: main thread, 1: lanes, 2: event loop
+  std::atomic<int> mode_{0};  // 0: main thread, 1: lanes, 2: event loop
 
   std::mutex cancel_mutex_;
   std::unordered_set<TaskId> cancelled_;

@@ -47,7 +47,7 @@ void close_session() {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   if (ended->waiting > 0) {
-    ended.release();   // a thread never came back: leak the engine rather than pull it away
+    ended.release();  // a thread never came back: leak the engine rather than pull it away
     return;
   }
   WithoutGil released;

@@ -1,5 +1,6 @@
-// The engine that this Python process uses: none, the driver's own, or its worker's. One at a time; set and cleared
-// with the GIL held. Whoever waits in the engine without the GIL holds a Waiting, and closing waits for them.
+// The engine that this Python process uses: none, the driver's own, or its worker's. One at a time; set and
+// cleared with the GIL held. Whoever waits in the engine without the GIL holds a Waiting, and closing waits
+// for them.
 #pragma once
 
 #include <chrono>
@@ -15,10 +16,10 @@ namespace mobula::python {
 
 struct Session {
   Engine* engine = nullptr;
-  uint32_t number = 0;                       // ObjectId::session of everything that belongs to it
-  Worker* worker = nullptr;                  // in a worker
-  std::unique_ptr<EmbeddedEngine> driver;    // in a driver
-  std::string runtime_env;                   // what nested tasks inherit
+  uint32_t number = 0;                     // ObjectId::session of everything that belongs to it
+  Worker* worker = nullptr;                // in a worker
+  std::unique_ptr<EmbeddedEngine> driver;  // in a driver
+  std::string runtime_env;                 // what nested tasks inherit
   int waiting = 0;
 };
 
@@ -50,8 +51,8 @@ bool on_main_thread();
 
 constexpr std::chrono::milliseconds kSignalSlice{100};
 
-/// Calls `wait(deadline)` of the engine without the GIL; on the main thread in slices, so that Ctrl-C and cancel get
-/// through. nullptr with a Python error set when a signal handler raised.
+/// Calls `wait(deadline)` of the engine without the GIL; on the main thread in slices, so that Ctrl-C and
+/// cancel get through. nullptr with a Python error set when a signal handler raised.
 template <typename Wait>
 auto wait_interruptibly(Session* current, Deadline deadline, Wait wait)
     -> std::unique_ptr<decltype(wait(deadline))> {

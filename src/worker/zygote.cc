@@ -140,6 +140,7 @@ class Zygote {
     }
     std::error_code error;
     if (auto folder = environment_variable(kZygoteVariable)) std::filesystem::remove_all(*folder, error);
+    if (hooks_.at_end) hooks_.at_end();
     _exit(0);
   }
 

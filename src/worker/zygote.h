@@ -16,6 +16,8 @@ struct ZygoteHooks {
   std::function<void()> after_fork_child;
   /// Imports named modules while idle, so that later children have them (a hint).
   std::function<void(const std::string& module)> preload;
+  /// The node is gone, and so are the workers: removes what the language has left.
+  std::function<void()> at_end;
 };
 
 /// True when this process was started as a zygote (its environment says which descriptors it inherited).

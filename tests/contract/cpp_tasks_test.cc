@@ -68,6 +68,9 @@ std::string Variable(const std::string& name) {
   const char* value = std::getenv(name.c_str());
   return value == nullptr ? "" : value;
 }
+std::pair<std::vector<int>, std::string> Gpus() {
+  return {mobula::GetGpuIds(), Variable("CUDA_VISIBLE_DEVICES")};
+}
 int WaitForCancel() {
   while (!mobula::IsCancelled()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   return 1;
@@ -78,14 +81,24 @@ int Unregistered() { return 1; }
 
 MOBULA_REMOTE(Plus, Zero, Nothing, Half, Repeat, Sum, Iota, Sleep, SumOf, Unresolved, Inner, Fibonacci, Pid,
               Divide);
-MOBULA_REMOTE(ThrowNumber, CrashUnless, ThrowUnless, Variable, WaitForCancel, MOBULA_FUNC(Overloaded, int),
-              MOBULA_FUNC(Overloaded, int, int));
+MOBULA_REMOTE(ThrowNumber, CrashUnless, ThrowUnless, Variable, WaitForCancel, Gpus,
+              MOBULA_FUNC(Overloaded, int), MOBULA_FUNC(Overloaded, int, int));
 
-std::string fresh_file(const std::string& name) {
-  std::string path = testing::TempDir() + "mobula_" + name + "_" + std::to_string(getpid());
-  std::filesystem::remove(path);
-  return path;
-}
+/// The path of a file that is not there yet, and no longer there afterwards.
+class FreshFile {
+ public:
+  explicit FreshFile(const std::string& name)
+      : path_(testing::TempDir() + "mobula_" + name + "_" + std::to_string(getpid())) {
+    std::filesystem::remove(path_);
+  }
+  FreshFile(const FreshFile&) = delete;
+  FreshFile& operator=(const FreshFile&) = delete;
+  ~FreshFile() { std::filesystem::remove(path_); }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
 
 class CppTasks : public mobula::CppWorld {};
 
@@ -189,14 +202,16 @@ TEST_F(CppTasks, WhatATaskThrowsIsThrownWhereItIsRead) {
 }
 
 TEST_F(CppTasks, ACrashIsRetriedAndThenReported) {
-  EXPECT_EQ(*mobula::Task(CrashUnless).Remote(fresh_file("crash")).Get(), 7);
-  auto lost = mobula::Task(CrashUnless).SetMaxRetries(0).Remote(fresh_file("crash_once"));
+  const FreshFile twice("crash"), once("crash_once");
+  EXPECT_EQ(*mobula::Task(CrashUnless).Remote(twice.path()).Get(), 7);
+  auto lost = mobula::Task(CrashUnless).SetMaxRetries(0).Remote(once.path());
   EXPECT_THROW(lost.Get(), mobula::RayWorkerException);
 }
 
 TEST_F(CppTasks, AnExceptionIsRetriedOnlyWhereThatIsAskedFor) {
-  EXPECT_THROW(mobula::Task(ThrowUnless).Remote(fresh_file("throw")).Get(), mobula::RayTaskException);
-  EXPECT_EQ(*mobula::Task(ThrowUnless).SetRetryExceptions(true).Remote(fresh_file("throw_again")).Get(), 8);
+  const FreshFile first("throw"), second("throw_again");
+  EXPECT_THROW(mobula::Task(ThrowUnless).Remote(first.path()).Get(), mobula::RayTaskException);
+  EXPECT_EQ(*mobula::Task(ThrowUnless).SetRetryExceptions(true).Remote(second.path()).Get(), 8);
 }
 
 TEST_F(CppTasks, CancelReachesRunningAndWaitingTasks) {
@@ -227,6 +242,29 @@ TEST_F(CppTasks, ARuntimeEnvironmentSetsVariables) {
   EXPECT_EQ(*mobula::Task(Variable).SetRuntimeEnv(env).Remote("MOBULA_TEST_X").Get(), "a \"quoted\" ü");
   EXPECT_EQ(*mobula::Task(Variable).Remote("MOBULA_TEST_X").Get(), "");
   EXPECT_THROW(env.Set("pip", std::vector<std::string>{"x"}), mobula::RayRuntimeEnvException);
+}
+
+class CppGpus : public CppTasks {
+ protected:
+  void SetUp() override {
+    unsetenv("CUDA_VISIBLE_DEVICES");  // else the logical GPUs stand for the devices that it lists
+    CppTasks::SetUp();
+  }
+  mobula::Config config() const override {
+    mobula::Config config = CppTasks::config();
+    config.num_gpus = 2;
+    return config;
+  }
+};
+
+TEST_F(CppGpus, ATaskSeesTheGpusOfItsLease) {
+  auto whole = mobula::Task(Gpus).SetResource("GPU", 2).Remote().Get();
+  EXPECT_EQ(whole->first, (std::vector<int>{0, 1}));
+  EXPECT_EQ(whole->second, "0,1");
+  auto half = mobula::Task(Gpus).SetResource("GPU", 0.5).Remote().Get();
+  ASSERT_EQ(half->first.size(), 1u);
+  EXPECT_EQ(half->second, std::to_string(half->first[0]));
+  EXPECT_EQ(mobula::Task(Gpus).Remote().Get()->first.size(), 0u);
 }
 
 TEST_F(CppTasks, MistakesAreNamed) {

@@ -218,10 +218,10 @@ def test_a_builder_lets_no_block_wait_long():
     builder.add(table(0, 10))
     assert builder.ready() == []
     now[0] = 250_000_000
-    assert [t.num_rows for t in builder.ready()] == [10]
+    assert [t.num_rows for t, _ in builder.ready()] == [10]
     builder.add(table(0, 1000))
     now[0] += 60_000_000
-    assert [t.num_rows for t in builder.ready()] == [1000]
+    assert [t.num_rows for t, _ in builder.ready()] == [1000]
     assert builder.finish() == []
 
 

@@ -51,7 +51,7 @@ def column_from_values(values: Any) -> pa.Array | pa.ChunkedArray:
     if isinstance(values, np.ndarray):
         return _column_from_ndarray(values)
     if not isinstance(values, (list, tuple)) and hasattr(values, "__array__"):
-        if type(values).__module__.startswith("pandas."):
+        if _is_pandas(values):
             return _column_from_series(values)
         return _column_from_ndarray(np.asarray(values))
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
@@ -103,6 +103,11 @@ def _column_of_arrays(values: list[Any]) -> pa.Array | None:
     if alike and len(present) == len(rows):
         return tensor_to_arrow(np.stack(present))
     return ragged_to_arrow(rows)
+
+
+def _is_pandas(value: Any) -> bool:
+    """Is it of pandas? Said without importing it."""
+    return type(value).__module__.partition(".")[0] == "pandas"
 
 
 def _column_from_series(series: Any) -> pa.Array | pa.ChunkedArray:
@@ -235,7 +240,7 @@ def table_from_batch(batch: Any) -> pa.Table:
         return _table(columns)
     if isinstance(batch, pa.RecordBatch):
         return pa.Table.from_batches([batch])
-    if type(batch).__module__.startswith("pandas.") and hasattr(batch, "columns"):
+    if _is_pandas(batch) and hasattr(batch, "columns"):
         return table_from_pandas(batch)
     raise TypeError(
         f"the function returned {type(batch)}; a batch is a dict of arrays or lists, a pandas.DataFrame or a "

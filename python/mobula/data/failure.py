@@ -44,9 +44,9 @@ def _from_object(object_id: bytes, name: str) -> BaseException:
 
 
 def summary_of(failure: Any, ops: list[PhysicalOp]) -> str:
-    """One line for the list of failures that were tolerated."""
+    """One line for the list of failures that were tolerated: the error and where it was."""
     error = error_of(failure, ops)
-    cause = getattr(error, "cause", None) or error
-    lines = str(cause).strip().splitlines() or [""]
-    notes = " ".join(getattr(cause, "__notes__", ()))
-    return f"{ops[failure[0]].name}: {type(cause).__name__}: {lines[0]} {notes}".rstrip()
+    text = getattr(error, "traceback_str", None) or str(error)
+    lines = text.strip().splitlines() or [""]
+    first = next((place for place in range(len(lines) - 1, 0, -1) if lines[place].startswith((" ", "Traceback"))), -1)
+    return f"{ops[failure[0]].name}: {' '.join(lines[first + 1 :])}"

@@ -67,11 +67,11 @@ class Fragment:
         """One task: yields block, record, block, record, …"""
         self.open()
         place = 0
-        groups = parse_header(header)
-        for number, group in enumerate(groups):
+        pace = Pace()
+        for number, group in enumerate(parse_header(header)):
             members = inputs[place : place + len(group.slices)]
             place += len(group.slices)
-            yield from _Group(self, number, group, members).items()
+            yield from _Run(self, number, group, members, pace).items()
 
 
 class Group:
@@ -97,40 +97,59 @@ def parse_header(header: bytes) -> list[Group]:
     return groups
 
 
-class _Group:
+class Pace:
+    """When a task began to work on its next block, and how long it was held up handing over the last one."""
+
+    def __init__(self) -> None:
+        self.started = time.perf_counter_ns()
+        self.held_up = 0
+
+    def worked(self) -> tuple[int, int]:
+        """(ns at work, ns held up before) until now."""
+        now = time.perf_counter_ns()
+        busy, self.started = now - self.started, now
+        return busy, self.held_up
+
+    def handed_over(self) -> None:
+        """The block has left."""
+        now = time.perf_counter_ns()
+        self.held_up, self.started = now - self.started, now
+
+
+class _Run:
     """One group of inputs on its way through the stages."""
 
-    def __init__(self, fragment: Fragment, number: int, group: Group, inputs: Sequence[Any]) -> None:
+    def __init__(self, fragment: Fragment, number: int, group: Group, inputs: Sequence[Any], pace: Pace) -> None:
         self.fragment, self.number, self.group, self.inputs = fragment, number, group, inputs
         self.clocks = [_Clock() for _ in fragment.stages]
         self.failures: list[BaseException] = []
         self.skip_rows = group.skip_rows
-        self.held_up = 0
+        self.pace = pace
 
     def items(self) -> Iterator[Any]:
         """Blocks and records of the group; its last record says so."""
         builder = BlockBuilder(self.fragment.bytes_max, self.fragment.bytes_min)
-        self.started = time.perf_counter_ns()
         chain = self._chain()
         try:
             for table in chain:
                 for failure in self._reported():
-                    yield from self._pair(None, failure)
+                    yield from self._pair(None, 0, failure)
                 builder.add(self._unskipped(table))
-                for block in builder.ready():
-                    yield from self._pair(block)
+                for block, size in builder.ready():
+                    yield from self._pair(block, size)
         except Exception as error:
-            yield from self._pair(None, failure_record(error), last=True)
+            yield from self._pair(None, 0, failure_record(error), last=True)
             return
         for failure in self._reported():
-            yield from self._pair(None, failure)
-        rest = builder.finish() or [None]
-        for i, block in enumerate(rest):
-            yield from self._pair(block, last=i + 1 == len(rest))
+            yield from self._pair(None, 0, failure)
+        rest = builder.finish() or [(None, 0)]
+        for i, (block, size) in enumerate(rest):
+            yield from self._pair(block, size, last=i + 1 == len(rest))
 
     def _reported(self) -> list[bytes]:
-        found, self.failures = self.failures, []
-        return [failure_record(error) for error in found]
+        found = [failure_record(error) for error in self.failures]
+        self.failures.clear()
+        return found
 
     def _unskipped(self, table: pa.Table) -> pa.Table:
         """Leaves out what an earlier attempt has delivered."""
@@ -147,22 +166,16 @@ class _Group:
             blocks = clock.watch(stage.run(blocks, run))
         return blocks
 
-    def _pair(self, block: pa.Table | None, failure: bytes = b"", last: bool = False) -> Iterator[Any]:
-        now = time.perf_counter_ns()
+    def _pair(self, block: pa.Table | None, size: int, failure: bytes = b"", last: bool = False) -> Iterator[Any]:
         rows = 0 if block is None else block.num_rows
-        size = 0 if block is None else block.nbytes
         wanted = block is not None and self.fragment.emits == "blocks"
         kind = FAILURE if failure else BLOCK if wanted else ROWS_ONLY
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        busy, self.started = now - self.started, now
-        record = RECORD.pack(
-            kind, last, len(self.clocks), self.number, rows, size, busy, self.held_up, peak
-        ) + self._stage_times()
-        self.held_up = 0
-        yield block_for_wire(block) if wanted and block is not None else None
-        yield record + failure
-        now = time.perf_counter_ns()
-        self.held_up, self.started = now - self.started, now
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 if last else 0
+        busy, held_up = self.pace.worked()
+        head = RECORD.pack(kind, last, len(self.clocks), self.number, rows, size, busy, held_up, peak)
+        yield block_for_wire(block, size) if wanted and block is not None else None
+        yield head + self._stage_times() + failure
+        self.pace.handed_over()
 
     def _stage_times(self) -> bytes:
         """Each stage's own time and output rows since the last record."""
@@ -225,8 +238,8 @@ class BlockBuilder:
         self.waiting.append(table)
         self.bytes += table.nbytes
 
-    def ready(self) -> list[pa.Table]:
-        """The blocks that need not wait for more."""
+    def ready(self) -> list[tuple[pa.Table, int]]:
+        """The blocks that need not wait for more, with their bytes."""
         if not self.waiting:
             return []
         waited = self.clock() - self.last
@@ -234,26 +247,27 @@ class BlockBuilder:
         due = waited >= FLUSH_LATE_NS or (waited >= FLUSH_SOON_NS and self.bytes >= self.bytes_min)
         return self._cut() if full or due else []
 
-    def finish(self) -> list[pa.Table]:
+    def finish(self) -> list[tuple[pa.Table, int]]:
         """The rest; an empty block only if there was no other, as its columns are known from it."""
         if self.waiting:
             return self._cut()
-        return [] if self.given or self.empty is None else [self.empty]
+        return [] if self.given or self.empty is None else [(self.empty, 0)]
 
-    def _cut(self) -> list[pa.Table]:
+    def _cut(self) -> list[tuple[pa.Table, int]]:
         table = _compact(concat_tables(self.waiting), self.bytes)
         size, self.waiting, self.bytes = self.bytes, [], 0
         self.last, self.given = self.clock(), True
         if self.bytes_max is None or size <= self.bytes_max * 3 // 2:
-            return [table]
+            return [(table, size)]
         pieces = min(table.num_rows, -(-size // self.bytes_max))
         step = -(-table.num_rows // pieces)
-        return [table.slice(start, step) for start in range(0, table.num_rows, step)]
+        slices = [table.slice(start, step) for start in range(0, table.num_rows, step)]
+        return [(piece, piece.nbytes) for piece in slices]
 
 
 def _compact(table: pa.Table, size: int) -> pa.Table:
     """Many small chunks become one; few large ones stay, as they cost readers little."""
-    chunks = max((column.num_chunks for column in table.columns), default=1)
+    chunks = table.column(0).num_chunks if table.num_columns else 1
     return table.combine_chunks() if chunks > 1 and size < chunks * CHUNK_BYTES_MIN else table
 
 

@@ -34,6 +34,8 @@ class UserFunction:
         self.constructor_args = tuple(constructor_args or ())
         self.constructor_kwargs = dict(constructor_kwargs or {})
         self._instance: Any = None
+        self.is_class = isinstance(fn, type)  # an instance is made in each process
+        self.is_async = _is_async(fn)
         if not self.is_class and (self.constructor_args or self.constructor_kwargs):
             raise ValueError(f"fn_constructor_args and fn_constructor_kwargs are for classes, {self.name} is none")
         if self.is_class and not callable(getattr(fn, "__call__", None)):  # noqa: B004
@@ -41,11 +43,6 @@ class UserFunction:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_instance": None}
-
-    @property
-    def is_class(self) -> bool:
-        """Is an instance to be made in each process?"""
-        return isinstance(self.fn, type)
 
     @property
     def name(self) -> str:
@@ -66,13 +63,6 @@ class UserFunction:
     def __call__(self, item: Any) -> Any:
         return self.target(item, *self.args, **self.kwargs)
 
-    @property
-    def is_async(self) -> bool:
-        """Is it a coroutine function or an async generator function?"""
-        target = self.fn.__call__ if self.is_class else self.fn
-        candidates = (target, getattr(target, "__call__", None))  # noqa: B004
-        return any(inspect.iscoroutinefunction(one) or inspect.isasyncgenfunction(one) for one in candidates)
-
     def results(self, items: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
         """Each item with the function's answer to it, in order."""
         if not self.is_async:
@@ -80,6 +70,12 @@ class UserFunction:
                 yield item, self(item)
             return
         yield from _async_results(self, items)
+
+
+def _is_async(fn: Any) -> bool:
+    """Is it a coroutine function or an async generator function, or does a class or object have such a __call__?"""
+    candidates = (fn, getattr(fn, "__call__", None))  # noqa: B004
+    return any(inspect.iscoroutinefunction(one) or inspect.isasyncgenfunction(one) for one in candidates)
 
 
 def _async_results(function: UserFunction, items: Iterable[Any]) -> Iterator[tuple[Any, Any]]:

@@ -268,20 +268,27 @@ def read_videos(
     include_timestamps: bool = False,
     fps: float | None = None,
     resize: tuple[int, int] | None = None,
+    fit: str = "stretch",
+    filter: str = "bilinear",  # noqa: A002
     include_paths: bool = False,
     **options: Any,
 ) -> Dataset:
     """Frames of clips: columns `frame` (height x width x 3), `frame_index`, and on request `frame_timestamp`, `path`.
 
     Blocks come while a clip is still being decoded; it is never held whole. `fps` takes at most so many frames a
-    second, `resize` is (height, width). Options as for `read_binary_files`.
+    second, `resize` is (height, width): `fit` "stretch" fills it, "letterbox" keeps the aspect with black borders; `filter` is
+    "nearest", "bilinear", "bicubic" or "area". Options as for `read_binary_files`.
     """
     from mobula.data.source.image import checked_size
     from mobula.data.source.video import VIDEO_ENDINGS, VideoReader
 
     if fps is not None and fps <= 0:
         raise ValueError(f"read_videos: fps={fps}; give a positive number")
-    arguments = (include_timestamps, fps, checked_size(resize, "read_videos"))
+    if fit not in ("stretch", "letterbox"):
+        raise ValueError(f"read_videos: fit={fit!r}; it is 'stretch' or 'letterbox'")
+    if filter not in ("nearest", "bilinear", "bicubic", "area"):
+        raise ValueError(f"read_videos: filter={filter!r}; it is 'nearest', 'bilinear', 'bicubic' or 'area'")
+    arguments = (include_timestamps, fps, checked_size(resize, "read_videos"), fit, filter)
     options["include_paths"] = include_paths
     count = options.get("override_num_blocks")
     options["override_num_blocks"] = 1 << 30 if count is None else count    # a clip is a task of its own

@@ -50,6 +50,24 @@ class OutputBlock:
         self.handle, self.order = handle, order
 
 
+class ActorSet:
+    """The actors of a run; the executor has them made and ended, on its own thread."""
+
+    def __init__(self) -> None:
+        self.factories: dict[int, Callable[[], tuple[Any, Any]]] = {}
+        self._standing: dict[int, tuple[Any, Any]] = {}
+
+    def make(self, op: int, number: int) -> tuple[int, bytes]:
+        """(the actor's number in the engine, the id of an object that is there when it stands)."""
+        handle, ready = self._standing[number] = self.factories[op]()
+        return handle._number, ready.binary()
+
+    def end(self, number: int) -> None:
+        """Ends the actor at once."""
+        handle, _ = self._standing.pop(number)
+        _core.kill_actor(handle._number, True)
+
+
 class Execution:
     """One run of operators. `emits` is "blocks", or "rows" where only the last operator's rows are counted."""
 
@@ -57,10 +75,12 @@ class Execution:
         _driver.ensure()
         self.ops, self.context, self.label = ops, context, label or ops[-1].name
         self.session = _core.session()
-        self._actors: dict[int, Any] = {}
-        self._factories: dict[int, Callable[[], tuple[Any, Any]]] = {}
+        self._actors = ActorSet()
         self._kept: list[Any] = []  # definitions and references that the run needs until its end
         self._options = _executor_options(context)
+        if any(op.kind == "limit" for op in ops):
+            self._options["preserve_order"] = True  # the first rows are the first ones
+        _preload(self.session)
         _check_resources(ops, self._options["resources"])
         descriptions, inputs = [], {}
         for place, op in enumerate(ops):
@@ -73,7 +93,7 @@ class Execution:
         self._lock = threading.Lock()
         self.final: dict[str, Any] | None = None
         self._run = _data.Execution(
-            _core.engine_capsule(), descriptions, inputs, self._options, self._make_actor, self._end_actor
+            _core.engine_capsule(), descriptions, inputs, self._options, self._actors.make, self._actors.end
         )
         self._progress = Progress(self) if Progress.is_wanted(context) else None
         _running.add(self)
@@ -93,7 +113,7 @@ class Execution:
         op = self.ops[place]
         fragment = op.fragment(self.context, emits)
         if isinstance(op.compute, ActorPoolStrategy):
-            self._factories[place], description["function"] = _actor_factory(op.remote, fragment)
+            self._actors.factories[place], description["function"] = _actor_factory(op.remote, fragment)
             description["method"] = "run"
         else:
             definition = Definition(fragment, op.name)
@@ -101,16 +121,6 @@ class Execution:
             self._kept.append(definition)
         description["runtime_env"] = _runtime_env(op.remote)
         description["block_bytes_max"] = min(self.context.target_max_block_size or 1 << 40, 128 << 20)
-
-    def _make_actor(self, op: int, number: int) -> tuple[int, bytes]:
-        """Called by the executor on its own thread."""
-        handle, ready = self._factories[op]()
-        self._actors[number] = (handle, ready)
-        return handle._number, ready.binary()
-
-    def _end_actor(self, number: int) -> None:
-        handle, _ = self._actors.pop(number)
-        _core.kill_actor(handle._number, True)
 
     # -- what comes out ---------------------------------------------------------------------------------------------
 
@@ -144,7 +154,10 @@ class Execution:
         self._run.stop()
         _running.discard(self)
         self._kept.clear()
-        self._actors.clear()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_run"):
+            self.close()
 
     def view(self) -> dict[str, Any]:
         """Figures of the run, as src/bind/data/execution.cc gives them."""
@@ -155,12 +168,24 @@ class Execution:
         return RunStats(self.ops, self.view(), self._options["memory_bytes_max"])
 
 
+_preloaded: set[int] = set()
+
+
+def _preload(session: int) -> None:
+    """Has workers that start from now on come with what fragments need."""
+    if session not in _preloaded:
+        _preloaded.add(session)
+        for module in ("numpy", "pyarrow", "pyarrow.compute", "mobula.data.worker_imports"):
+            _core.preload(module)
+
+
 def put_tables(node: Tables, session: int) -> list[BlockHandle]:
     """The node's tables in the store of this session; put when first asked for."""
     if session not in node.put:
         node.put.clear()
         node.put[session] = [
-            BlockHandle(_core.put(block_for_wire(table)), table.num_rows, table.nbytes) for table in node.tables
+            BlockHandle(_core.put(block_for_wire(table, table.nbytes)), table.num_rows, table.nbytes)
+            for table in node.tables
         ]
     return node.put[session]
 

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from mobula.util.check_serialize import inspect_serializability as inspect_serializability
 
 __all__ = [
-    "ActorPool", "as_completed", "deregister_serializer", "get_current_placement_group", "get_node_ip_address",
-    "inspect_serializability", "list_named_actors", "map_unordered", "register_serializer",
+    "ActorPool", "as_completed", "deregister_serializer", "get_current_placement_group",
+    "get_node_ip_address", "inspect_serializability", "list_named_actors", "map_unordered",
+    "register_serializer",
 ]  # fmt: skip
 
 _LAZY = {
@@ -28,7 +29,8 @@ _MODULES = {
 
 
 def list_named_actors(all_namespaces: bool = False) -> list[Any]:
-    """The names of the living named actors of this namespace; of all, as dicts with "name" and "namespace"."""
+    """The names of the living named actors of this namespace; of all, as dicts with "name" and
+    "namespace"."""
     import json
 
     from mobula import _driver
@@ -43,7 +45,8 @@ def list_named_actors(all_namespaces: bool = False) -> list[Any]:
 def register_serializer(
     cls: type, *, serializer: Callable[[Any], Any], deserializer: Callable[[Any], Any]
 ) -> None:
-    """Values of class `cls` travel as `serializer(value)` and are rebuilt by `deserializer`, in every process."""
+    """Values of class `cls` travel as `serializer(value)` and are rebuilt by `deserializer`, in every
+    process."""
     from mobula import _pickling
 
     _pickling.register_serializer(cls, serializer=serializer, deserializer=deserializer)
@@ -66,20 +69,26 @@ def get_current_placement_group() -> None:
     return
 
 
-def as_completed(
-    refs: list[Any], *, chunk_size: int = 10, yield_obj_refs: bool = False
-) -> Iterator[Any]:
+def as_completed(refs: list[Any], *, chunk_size: int = 10, yield_obj_refs: bool = False) -> Iterator[Any]:
     """Yields the values (or the references) in the order in which they become ready."""
     pending = list(refs)
     while pending:
-        ready, pending = _core.wait(pending, min(chunk_size, len(pending)) if chunk_size == 1 else 1, None, True)
+        ready, pending = _core.wait(
+            pending, min(chunk_size, len(pending)) if chunk_size == 1 else 1, None, True
+        )
         yield from ready if yield_obj_refs else _core.get(ready)
 
 
 def map_unordered(
-    function: Any, items: list[Any], *, backpressure_size: int | None = 100, chunk_size: int = 10, yield_obj_refs: bool = False
+    function: Any,
+    items: list[Any],
+    *,
+    backpressure_size: int | None = 100,
+    chunk_size: int = 10,
+    yield_obj_refs: bool = False,
 ) -> Iterator[Any]:
-    """Runs a remote function on each item and yields the values as they become ready; so many run ahead at most."""
+    """Runs a remote function on each item and yields the values as they become ready; so many run ahead at
+    most."""
     limit = backpressure_size or len(items)
     pending: list[Any] = []
     for item in items:

@@ -26,7 +26,7 @@ def inspect_serializability(
     >>> inspect_serializability(threading.Lock())[0]
     False
     """
-    title = name or getattr(base_obj, "__qualname__", str(base_obj))
+    title: str = name or getattr(base_obj, "__qualname__", None) or str(base_obj)
     file = print_file or sys.stdout
     error = _pickling._fails(base_obj)
     if error is None:

@@ -29,13 +29,13 @@ class _QueueActor:
     async def put(self, item: Any, timeout: float | None = None) -> None:
         try:
             await asyncio.wait_for(self.queue.put(item), timeout)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             raise Full from None
 
     async def get(self, timeout: float | None = None) -> Any:
         try:
             return await asyncio.wait_for(self.queue.get(), timeout)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             raise Empty from None
 
     def put_nowait(self, item: Any) -> None:
@@ -144,7 +144,8 @@ class Queue:
         return list(_get(self.actor.get_nowait_batch.remote(num_items)))
 
     def shutdown(self, force: bool = False, grace_period_s: int = 5) -> None:
-        """Ends the queue's actor; without `force` what was called before is done first, for so many seconds."""
+        """Ends the queue's actor; without `force` what was called before is done first, for so many
+        seconds."""
         if self.actor is not None:
             if not force:
                 mobula.wait([self.actor.__ray_terminate__.remote()], timeout=grace_period_s)
@@ -157,4 +158,5 @@ def _get(ref: Any) -> Any:
     try:
         return mobula.get(ref)
     except (Full, Empty) as error:
-        raise type(getattr(error, "cause", error))(str(getattr(error, "cause", ""))) from None
+        kind: type[Exception] = Full if isinstance(error, Full) else Empty
+        raise kind(str(getattr(error, "cause", ""))) from None

@@ -28,7 +28,11 @@ class NodeAffinitySchedulingStrategy:
     """Run on the node with this id; `soft`: elsewhere if it is gone."""
 
     def __init__(
-        self, node_id: str, soft: bool, _spill_on_unavailable: bool = False, _fail_on_unavailable: bool = False
+        self,
+        node_id: str,
+        soft: bool,
+        _spill_on_unavailable: bool = False,
+        _fail_on_unavailable: bool = False,
     ) -> None:
         if not isinstance(node_id, str):
             node_id = node_id.hex()
@@ -69,7 +73,9 @@ class NodeLabelSchedulingStrategy:
         self.hard, self.soft = hard or {}, soft or {}
 
     def _spec_fields(self) -> dict[str, Any]:
-        nodes = [node for node in _core.cluster() if all(_fits(node["labels"], *one) for one in self.hard.items())]
+        nodes = [
+            node for node in _core.cluster() if all(_fits(node["labels"], *one) for one in self.hard.items())
+        ]
         if not nodes:
             return {"node": "0" * 56, "soft": False}
         nodes.sort(key=lambda node: -sum(_fits(node["labels"], *one) for one in self.soft.items()))

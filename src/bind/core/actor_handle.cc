@@ -1,5 +1,6 @@
-// ActorHandle: a counted reference to an actor; its attributes are the methods of the actor's class. ActorMethod: one
-// of them, bound to a handle. A method is made anew for each access, so that handles hold no cycle and go at once.
+// ActorHandle: a counted reference to an actor; its attributes are the methods of the actor's class.
+// ActorMethod: one of them, bound to a handle. A method is made anew for each access, so that handles hold no
+// cycle and go at once.
 #include "bind/core/calls.h"
 
 #include <structmember.h>
@@ -11,18 +12,16 @@ namespace mobula::python {
 namespace {
 
 struct Handle {
-  PyObject_HEAD
-  ActorId id;
+  PyObject_HEAD ActorId id;
   uint32_t session;
-  PyObject* description;      // mobula.actor._ActorDescription: class name, methods, options
-  PyObject* methods;          // its dict: name -> MethodTemplate
+  PyObject* description;  // mobula.actor._ActorDescription: class name, methods, options
+  PyObject* methods;      // its dict: name -> MethodTemplate
   PyObject* weak_references;
 };
 
 struct Method {
-  PyObject_HEAD
-  PyObject* handle;
-  PyObject* method;           // MethodTemplate
+  PyObject_HEAD PyObject* handle;
+  PyObject* method;  // MethodTemplate
 };
 
 PyTypeObject* handle_type = nullptr;
@@ -36,9 +35,11 @@ bool is_current(const Handle* handle) {
   return current && current->number == handle->session && !handle->id.is_nil();
 }
 
-// ---- handles ------------------------------------------------------------------------------------------------------
+// ---- handles
+// ------------------------------------------------------------------------------------------------------
 
-/// ActorHandle(number, session, description, owned): `owned` takes over a reference that the engine counted already.
+/// ActorHandle(number, session, description, owned): `owned` takes over a reference that the engine counted
+/// already.
 PyObject* handle_new(PyTypeObject* type, PyObject* args, PyObject*) {
   unsigned long long number = 0;
   unsigned int session_number = 0;
@@ -77,7 +78,9 @@ PyObject* new_method(PyObject* handle, PyObject* method) {
   return self;
 }
 
-PyObject* class_name(const Handle* handle) { return PyObject_GetAttrString(handle->description, "class_name"); }
+PyObject* class_name(const Handle* handle) {
+  return PyObject_GetAttrString(handle->description, "class_name");
+}
 
 PyObject* handle_getattr(PyObject* self, PyObject* name) {
   PyObject* method = PyDict_GetItemWithError(as_handle(self)->methods, name);
@@ -86,9 +89,8 @@ PyObject* handle_getattr(PyObject* self, PyObject* name) {
   PyObject* found = PyObject_GenericGetAttr(self, name);
   if (found || !PyErr_ExceptionMatches(PyExc_AttributeError)) return found;
   PyErr_Clear();
-  Owned title(class_name(as_handle(self)));
-  if (title) PyErr_Format(PyExc_AttributeError, "the actor class %U has no method %R", title.get(), name);
-  return nullptr;
+  Owned unlisted(call_hook(Hook::kMissingMethod, {as_handle(self)->description, name}));
+  return unlisted ? new_method(self, unlisted.get()) : nullptr;
 }
 
 Py_hash_t handle_hash(PyObject* self) {
@@ -97,14 +99,17 @@ Py_hash_t handle_hash(PyObject* self) {
 }
 
 PyObject* handle_compare(PyObject* self, PyObject* other, int operation) {
-  if ((operation != Py_EQ && operation != Py_NE) || !PyObject_TypeCheck(other, handle_type)) Py_RETURN_NOTIMPLEMENTED;
-  bool equal = as_handle(self)->id == as_handle(other)->id && as_handle(self)->session == as_handle(other)->session;
+  if ((operation != Py_EQ && operation != Py_NE) || !PyObject_TypeCheck(other, handle_type))
+    Py_RETURN_NOTIMPLEMENTED;
+  bool equal =
+      as_handle(self)->id == as_handle(other)->id && as_handle(self)->session == as_handle(other)->session;
   return PyBool_FromLong(equal == (operation == Py_EQ));
 }
 
 PyObject* handle_repr(PyObject* self) {
   Owned title(class_name(as_handle(self)));
-  return title ? PyUnicode_FromFormat("Actor(%U, %s)", title.get(), to_hex(as_handle(self)->id.value).c_str()) : nullptr;
+  return title ? PyUnicode_FromFormat("Actor(%U, %s)", title.get(), to_hex(as_handle(self)->id.value).c_str())
+               : nullptr;
 }
 
 /// A handle in a value keeps the actor alive as a reference does: it is noted as the creation's first result.
@@ -115,13 +120,15 @@ PyObject* handle_reduce(PyObject* self, PyObject*) {
   if (!restore || !description) return nullptr;
   bool noted = note_contained({TaskId{handle->id.value}, 0, handle->session}, self);
   if (!noted && is_current(handle)) session()->engine->add_actor_reference(handle->id);
-  return Py_BuildValue("(O(KIO))", restore, static_cast<unsigned long long>(handle->id.value), handle->session,
-                       description.get());
+  return Py_BuildValue("(O(KIO))", restore, static_cast<unsigned long long>(handle->id.value),
+                       handle->session, description.get());
 }
 
 PyObject* handle_self(PyObject* self, PyObject*) { return Py_NewRef(self); }
 
-PyObject* handle_number(PyObject* self, void*) { return PyLong_FromUnsignedLongLong(as_handle(self)->id.value); }
+PyObject* handle_number(PyObject* self, void*) {
+  return PyLong_FromUnsignedLongLong(as_handle(self)->id.value);
+}
 
 PyObject* handle_dir(PyObject* self, PyObject*) { return PyDict_Keys(as_handle(self)->methods); }
 
@@ -156,15 +163,17 @@ PyType_Slot handle_slots[] = {
     {Py_tp_methods, handle_methods},
     {Py_tp_members, handle_members},
     {Py_tp_getset, handle_getters},
-    {Py_tp_doc, const_cast<char*>("A living actor. actor.method.remote(...) calls it; handles can be passed to tasks "
-                                  "and other actors. The actor ends when the last handle is gone.")},
+    {Py_tp_doc,
+     const_cast<char*>("A living actor. actor.method.remote(...) calls it; handles can be passed to tasks "
+                       "and other actors. The actor ends when the last handle is gone.")},
     {0, nullptr},
 };
 
-PyType_Spec handle_spec = {"mobula._core.ActorHandle", sizeof(Handle), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
-                           handle_slots};
+PyType_Spec handle_spec = {"mobula._core.ActorHandle", sizeof(Handle), 0,
+                           Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, handle_slots};
 
-// ---- methods ------------------------------------------------------------------------------------------------------
+// ---- methods
+// ------------------------------------------------------------------------------------------------------
 
 void method_dealloc(PyObject* self) {
   PyTypeObject* type = Py_TYPE(self);
@@ -212,19 +221,25 @@ PyObject* method_bind(PyObject* self, PyObject* args, PyObject* kwargs) {
 PyObject* method_call(PyObject* self, PyObject*, PyObject*) {
   Owned name(PyObject_GetAttrString(as_method(self)->method, "name"));
   if (name) {
-    PyErr_Format(PyExc_TypeError, "actor methods cannot be called directly: instead of actor.%U(...) write "
-                                  "actor.%U.remote(...)", name.get(), name.get());
+    PyErr_Format(PyExc_TypeError,
+                 "actor methods cannot be called directly: instead of actor.%U(...) write "
+                 "actor.%U.remote(...)",
+                 name.get(), name.get());
   }
   return nullptr;
 }
 
 PyMethodDef method_methods[] = {
-    {"remote", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(method_remote)), METH_FASTCALL | METH_KEYWORDS,
-     "Calls the method in the actor and returns at once: an ObjectRef, a list of them, a generator, or None."},
-    {"options", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(method_options)), METH_VARARGS | METH_KEYWORDS,
-     "The method with other options: num_returns, name, concurrency_group, max_task_retries, retry_exceptions."},
-    {"bind", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(method_bind)), METH_VARARGS | METH_KEYWORDS,
-     "A node of a lazy graph."},
+    {"remote", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(method_remote)),
+     METH_FASTCALL | METH_KEYWORDS,
+     "Calls the method in the actor and returns at once: an ObjectRef, a list of them, a generator, or "
+     "None."},
+    {"options", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(method_options)),
+     METH_VARARGS | METH_KEYWORDS,
+     "The method with other options: num_returns, name, concurrency_group, max_task_retries, "
+     "retry_exceptions."},
+    {"bind", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(method_bind)),
+     METH_VARARGS | METH_KEYWORDS, "A node of a lazy graph."},
     {nullptr, nullptr, 0, nullptr},
 };
 

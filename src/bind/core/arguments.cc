@@ -1,13 +1,14 @@
 // Arguments of a call to bytes: references by name, small values inline, large ones through the arena.
 #include <cstring>
 
+#include "bind/core/plain.h"
 #include "bind/core/template.h"
 #include "worker/python_codec.h"
 
 namespace mobula::python {
 namespace {
 
-constexpr size_t kArgumentsInlineMax = 512 * 1024;   // of one call, before values go to the arena one by one
+constexpr size_t kArgumentsInlineMax = 512 * 1024;  // of one call, before values go to the arena one by one
 constexpr size_t kAlwaysInline = 1024;
 
 /// None, bool, int and float: most arguments, encoded without an allocation.
@@ -34,7 +35,8 @@ bool write_scalar(PyObject* value, std::string_view keyword, ArgumentWriter& wri
   } else {
     return false;
   }
-  writer.value(keyword, {reinterpret_cast<const char*>(&envelope), sizeof envelope.header + envelope.header.meta_bytes});
+  writer.value(keyword, {reinterpret_cast<const char*>(&envelope),
+                         sizeof envelope.header + envelope.header.meta_bytes});
   return true;
 }
 
@@ -73,7 +75,8 @@ struct Encoder {
 
   bool value(PyObject* value, std::string_view where, std::string_view keyword) {
     Encoded encoded;
-    if (!encode(value, where, &encoded)) return false;
+    bool cpp = spec->language == Language::kCpp;
+    if (!(cpp ? encode_plain(value, where, &encoded) : encode(value, where, &encoded))) return false;
     EnvelopePlan plan = encoded.plan();
     size_t total = plan.total_bytes();
     hold->keep(encoded.kept);
@@ -86,15 +89,16 @@ struct Encoder {
 
 }  // namespace
 
-bool encode_arguments(Session* current, const Signature& signature, const CallArguments& arguments, TaskSpec* spec,
-                      CallHold* hold) {
+bool encode_arguments(Session* current, const Signature& signature, const CallArguments& arguments,
+                      TaskSpec* spec, CallHold* hold) {
   Encoder encoder{current, spec, hold, ArgumentWriter(spec->args)};
   size_t positional = static_cast<size_t>(arguments.positional);
   for (size_t i = 0; i < arguments.count(); ++i) {
     PyObject* value = arguments.values[i];
     std::string_view keyword;
     if (i >= positional &&
-        !utf8_of(PyTuple_GET_ITEM(arguments.keyword_names, static_cast<Py_ssize_t>(i - positional)), &keyword)) {
+        !utf8_of(PyTuple_GET_ITEM(arguments.keyword_names, static_cast<Py_ssize_t>(i - positional)),
+                 &keyword)) {
       return false;
     }
     if (is_ref(value)) {

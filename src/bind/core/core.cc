@@ -1,5 +1,5 @@
-// The extension module mobula._core: the engine, the codec and the runner of tasks, for the Python package alone. It links
-// neither Arrow nor NumPy, so that `import mobula` stays light.
+// The extension module mobula._core: the engine, the codec and the runner of tasks, for the Python package
+// alone. It links neither Arrow nor NumPy, so that `import mobula` stays light.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
@@ -28,7 +28,8 @@ void notify(const Waker& waker, uint64_t token, const nb::handle& ref) {
   if (!is_ref(ref.ptr())) throw nb::type_error("notify() takes an ObjectRef");
   ObjectId id = id_of_ref(ref.ptr());
   if (!check_session(current, id)) raise();
-  current->engine->on_ready(std::span<const ObjectId>(&id, 1), [state = waker.state, token] { state->signal(token); });
+  current->engine->on_ready(std::span<const ObjectId>(&id, 1),
+                            [state = waker.state, token] { state->signal(token); });
 }
 
 void wait(const Waker& waker, int timeout_ms) {
@@ -71,10 +72,14 @@ nb::object decode_bytes(const nb::bytes& envelope) {
 void add_waker(nb::module_& module) {
   nb::class_<Waker>(module, "Waker", "Tells an event loop or a thread which objects have become ready.")
       .def(nb::init<>())
-      .def("fileno", [](const Waker& w) { return w.state->fd; }, "Readable when take() has something.")
+      .def(
+          "fileno", [](const Waker& w) { return w.state->fd; }, "Readable when take() has something.")
       .def("notify", notify, "token"_a, "ref"_a, "take() gives the token once the object is there.")
-      .def("signal", [](const Waker& w, uint64_t token) { w.state->signal(token); }, "token"_a, "take() gives the token.")
-      .def("take", [](const Waker& w) { return w.state->take(); }, "The tokens of what became ready.")
+      .def(
+          "signal", [](const Waker& w, uint64_t token) { w.state->signal(token); }, "token"_a,
+          "take() gives the token.")
+      .def(
+          "take", [](const Waker& w) { return w.state->take(); }, "The tokens of what became ready.")
       .def("wait", wait, "timeout_ms"_a, "Blocks until take() has something.");
 }
 
@@ -82,7 +87,8 @@ void add_waker(nb::module_& module) {
 
 NB_MODULE(_core, module) {
   using namespace mobula::python;
-  nb::set_leak_warnings(false);    // at the interpreter's end references to objects are still held, and that is fine
+  nb::set_leak_warnings(
+      false);  // at the interpreter's end references to objects are still held, and that is fine
   PyObject* raw = module.ptr();
   if (!add_codec_types(raw) || !add_ref_type(raw) || !add_stream_type(raw) || !add_caller_types(raw) ||
       !add_actor_types(raw) || !add_object_functions(raw)) {
@@ -91,7 +97,9 @@ NB_MODULE(_core, module) {
   add_driver(module);
   add_worker(module);
   add_waker(module);
+  add_cross_language(module);
   module.def("encode", encode_bytes, "value"_a.none(), "A value as the bytes of an envelope.");
-  module.def("encode_definition", encode_definition, "value"_a, "where"_a, "(envelope, captured references and handles)");
+  module.def("encode_definition", encode_definition, "value"_a, "where"_a,
+             "(envelope, captured references and handles)");
   module.def("decode", decode_bytes, "envelope"_a, "The value of an envelope.");
 }

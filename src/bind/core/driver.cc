@@ -1,5 +1,5 @@
-// The engine from the driver's side: opening and closing it, the cluster, functions, actors, cancel. Nothing here is
-// called per task.
+// The engine from the driver's side: opening and closing it, the cluster, functions, actors, cancel. Nothing
+// here is called per task.
 #include "bind/core/driver.h"
 
 #define XXH_INLINE_ALL
@@ -38,10 +38,12 @@ ResourceMap resources_from(const nb::dict& amounts) {
   return out;
 }
 
-nb::dict open_driver(const nb::dict& resources, uint64_t arena_bytes, const std::map<std::string, std::string>& labels,
-                     const std::vector<std::string>& zygote_command, const std::vector<std::string>& zygote_environment,
-                     const std::string& job_config, const std::string& space, const std::string& spill_folder,
-                     bool log_to_driver, int workers_max) {
+nb::dict open_driver(const nb::dict& resources, uint64_t arena_bytes,
+                     const std::map<std::string, std::string>& labels,
+                     const std::vector<std::string>& zygote_command,
+                     const std::vector<std::string>& zygote_environment, const std::string& job_config,
+                     const std::string& space, const std::string& spill_folder, bool log_to_driver,
+                     int workers_max) {
   EmbeddedOptions options;
   options.resources = resources_from(resources);
   options.arena_bytes = arena_bytes;
@@ -58,8 +60,10 @@ nb::dict open_driver(const nb::dict& resources, uint64_t arena_bytes, const std:
   {
     WithoutGil released;
     Result<std::unique_ptr<EmbeddedEngine>> opened = open_embedded(std::move(options));
-    if (opened.is_ok()) engine = std::move(*opened);
-    else failed = opened.status();
+    if (opened.is_ok())
+      engine = std::move(*opened);
+    else
+      failed = opened.status();
   }
   check(failed);
   auto next = std::make_unique<Session>();
@@ -127,7 +131,8 @@ void define_function(const nb::bytes& id, const nb::bytes& definition, bool cpp)
                                         {static_cast<const char*>(definition.data()), definition.size()}));
 }
 
-// ---- actors -------------------------------------------------------------------------------------------------------
+// ---- actors
+// -------------------------------------------------------------------------------------------------------
 
 std::string text_of(const nb::dict& fields, const char* name) {
   return fields.contains(name) ? nb::cast<std::string>(fields[name]) : std::string();
@@ -209,26 +214,34 @@ void check(const Status& status) {
 
 void add_driver(nb::module_& module) {
   module.def("open_driver", open_driver, "resources"_a, "arena_bytes"_a, "labels"_a, "zygote_command"_a,
-             "zygote_environment"_a, "job_config"_a, "space"_a, "spill_folder"_a, "log_to_driver"_a, "workers_max"_a,
-             "Starts an embedded engine and makes it this process's.");
+             "zygote_environment"_a, "job_config"_a, "space"_a, "spill_folder"_a, "log_to_driver"_a,
+             "workers_max"_a, "Starts an embedded engine and makes it this process's.");
   module.def("close", close_session, "Ends the engine; nothing is left of it.");
   module.def("forget", forget_session, "In a forked child: the engine is the parent's.");
   module.def("is_open", [] { return session() != nullptr; }, "Whether there is an engine.");
-  module.def("session", [] { return session() ? session()->number : 0; }, "The engine's number; 0 without one.");
-  module.def("runtime_env", [] { return session() ? session()->runtime_env : std::string(); },
-             "What tasks of this process inherit, encoded.");
-  module.def("preload", [](const std::string& name) {
-    Session* current = session();
-    if (current && current->driver) current->driver->preload(name);
-  }, "module"_a, "Has a module imported before workers are forked.");
-  module.def("engine_capsule", [] { return nb::capsule(need()->engine, "mobula.engine"); },
-             "The running engine, for mobula._data; it must not be used after close().");
+  module.def(
+      "session", [] { return session() ? session()->number : 0; }, "The engine's number; 0 without one.");
+  module.def(
+      "runtime_env", [] { return session() ? session()->runtime_env : std::string(); },
+      "What tasks of this process inherit, encoded.");
+  module.def(
+      "preload",
+      [](const std::string& name) {
+        Session* current = session();
+        if (current && current->driver) current->driver->preload(name);
+      },
+      "module"_a, "Has a module imported before workers are forked.");
+  module.def(
+      "engine_capsule", [] { return nb::capsule(need()->engine, "mobula.engine"); },
+      "The running engine, for mobula._data; it must not be used after close().");
   module.def("cluster", cluster, "The nodes, their resources and labels.");
   module.def("stats", stats, "Figures of the store and the tables.");
   module.def("snapshot", snapshot, "table"_a, "A table of the state API, as JSON.");
   module.def("digest", digest, "definition"_a, "The 16 bytes that a definition is known by.");
-  module.def("define_function", define_function, "id"_a, "definition"_a, "cpp"_a, "Makes a definition known.");
-  module.def("create_actor", create_actor, "spec"_a, "actor"_a, "args"_a, "kwargs"_a, "(number, handle, session)");
+  module.def("define_function", define_function, "id"_a, "definition"_a, "cpp"_a,
+             "Makes a definition known.");
+  module.def("create_actor", create_actor, "spec"_a, "actor"_a, "args"_a, "kwargs"_a,
+             "(number, handle, session)");
   module.def("find_actor", find_actor, "name"_a, "space"_a, "(number, handle, session)");
   module.def("kill_actor", kill_actor, "actor"_a, "no_restart"_a, "Ends an actor's process.");
   module.def("cancel", cancel, "id"_a, "force"_a, "recursive"_a, "Cancels the task of an object.");

@@ -4,12 +4,17 @@
 #include <nanobind/nanobind.h>
 
 #include "base/status.h"
+#include "worker/worker.h"
 
 namespace mobula::python {
 
-void add_driver(nanobind::module_& module);    // driver.cc: open, close, cluster, actors, cancel
-void add_worker(nanobind::module_& module);    // worker_side.cc: zygote, worker, calls on event loops
-void add_waker(nanobind::module_& module);     // core.cc
+void add_driver(nanobind::module_& module);  // driver.cc: open, close, cluster, actors, cancel
+void add_worker(nanobind::module_& module);  // worker_side.cc: zygote, worker, calls on event loops
+void add_waker(nanobind::module_& module);   // core.cc
+void add_cross_language(nanobind::module_& module);
+
+/// Runs the C++ tasks of a Python worker.
+std::unique_ptr<TaskRunner> make_cpp_runner(Worker& worker, std::string space);
 
 /// Throws the Python error that is set.
 [[noreturn]] void raise();

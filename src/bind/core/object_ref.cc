@@ -10,8 +10,7 @@ namespace mobula::python {
 namespace {
 
 struct Ref {
-  PyObject_HEAD
-  ObjectId id;
+  PyObject_HEAD ObjectId id;
   PyObject* weak_references;
 };
 
@@ -83,8 +82,8 @@ PyObject* ref_await(PyObject* self) {
   return Py_TYPE(future.get())->tp_as_async->am_await(future.get());
 }
 
-/// Inside a value that is being encoded the object is noted, and lives as long as that value. Pickled elsewhere,
-/// nobody knows how long the bytes live, so the object is kept for ever.
+/// Inside a value that is being encoded the object is noted, and lives as long as that value. Pickled
+/// elsewhere, nobody knows how long the bytes live, so the object is kept for ever.
 PyObject* ref_reduce(PyObject* self, PyObject*) {
   ObjectId id = as_ref(self)->id;
   static PyObject* restore = [] {
@@ -129,8 +128,9 @@ PyType_Slot ref_slots[] = {
     {Py_tp_methods, ref_methods},
     {Py_tp_members, ref_members},
     {Py_am_await, reinterpret_cast<void*>(ref_await)},
-    {Py_tp_doc, const_cast<char*>("A future: the name of a value that a task makes or that put() stored. get() it, "
-                                  "await it, or pass it to tasks. The value lives as long as a reference does.")},
+    {Py_tp_doc,
+     const_cast<char*>("A future: the name of a value that a task makes or that put() stored. get() it, "
+                       "await it, or pass it to tasks. The value lives as long as a reference does.")},
     {0, nullptr},
 };
 
@@ -164,9 +164,10 @@ ObjectId id_of_ref(PyObject* ref) { return as_ref(ref)->id; }
 
 bool check_session(const Session* current, ObjectId id) {
   if (belongs_to(current, id)) return true;
-  PyErr_Format(PyExc_ValueError,
-               "ObjectRef(%s) belongs to an engine that was shut down; references do not outlive mobula.shutdown()",
-               to_hex(id).c_str());
+  PyErr_Format(
+      PyExc_ValueError,
+      "ObjectRef(%s) belongs to an engine that was shut down; references do not outlive mobula.shutdown()",
+      to_hex(id).c_str());
   return false;
 }
 

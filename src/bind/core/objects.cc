@@ -1,5 +1,5 @@
-// put, get and wait: every call that may block drops the GIL and hears Ctrl-C. Written against the C API, for they are
-// called as often as tasks are.
+// put, get and wait: every call that may block drops the GIL and hears Ctrl-C. Written against the C API, for
+// they are called as often as tasks are.
 #include "bind/core/objects.h"
 
 #include <algorithm>
@@ -16,8 +16,9 @@ PyObject* put(PyObject*, PyObject* value) {
   Session* current = require_session();
   if (!current) return nullptr;
   if (is_ref(value)) {
-    PyErr_SetString(PyExc_TypeError, "put() of an ObjectRef is not allowed: the value is stored already. To store the "
-                                     "reference itself, put a list that holds it: put([ref])");
+    PyErr_SetString(PyExc_TypeError,
+                    "put() of an ObjectRef is not allowed: the value is stored already. To store the "
+                    "reference itself, put a list that holds it: put([ref])");
     return nullptr;
   }
   Waiting inside(current);
@@ -45,7 +46,8 @@ bool read_ids(Session* current, PyObject* items, std::vector<ObjectId>* out) {
   for (Py_ssize_t i = 0; i < count; ++i) {
     PyObject* item = PySequence_Fast_GET_ITEM(items, i);
     if (!is_ref(item)) {
-      PyErr_Format(PyExc_ValueError, "get() takes an ObjectRef or a list of ObjectRefs; item %zd of the list is %R, of type %s",
+      PyErr_Format(PyExc_ValueError,
+                   "get() takes an ObjectRef or a list of ObjectRefs; item %zd of the list is %R, of type %s",
                    i, item, Py_TYPE(item)->tp_name);
       return false;
     }
@@ -59,8 +61,8 @@ PyObject* get_many(Session* current, PyObject* items, Deadline deadline) {
   std::vector<ObjectId> ids;
   if (!read_ids(current, items, &ids)) return nullptr;
   if (ids.empty()) return PyList_New(0);
-  auto answer = wait_interruptibly(current, deadline,
-                                   [&](Deadline until) { return current->engine->get(ids, until); });
+  auto answer =
+      wait_interruptibly(current, deadline, [&](Deadline until) { return current->engine->get(ids, until); });
   if (!answer) return nullptr;
   if (!answer->is_ok()) return set_error(answer->status()), nullptr;
   std::vector<Payload>& payloads = **answer;
@@ -85,13 +87,14 @@ PyObject* get(PyObject*, PyObject* const* args, Py_ssize_t count) {
   if (!current || !to_deadline(count > 1 ? args[1] : nullptr, &deadline)) return nullptr;
   if (is_ref(args[0])) return get_one(current, id_of_ref(args[0]), deadline);
   if (PyList_Check(args[0]) || PyTuple_Check(args[0])) return get_many(current, args[0], deadline);
-  PyErr_Format(PyExc_ValueError, "get() takes an ObjectRef or a list of ObjectRefs, not %R of type %s%s", args[0],
-               Py_TYPE(args[0])->tp_name,
+  PyErr_Format(PyExc_ValueError, "get() takes an ObjectRef or a list of ObjectRefs, not %R of type %s%s",
+               args[0], Py_TYPE(args[0])->tp_name,
                is_stream(args[0]) ? "; iterate over the generator, which yields references" : "");
   return nullptr;
 }
 
-// ---- wait ---------------------------------------------------------------------------------------------------------
+// ---- wait
+// ---------------------------------------------------------------------------------------------------------
 
 /// The position of the first repeated id, or -1.
 Py_ssize_t first_repeated(const std::vector<ObjectId>& ids) {
@@ -110,8 +113,8 @@ Py_ssize_t first_repeated(const std::vector<ObjectId>& ids) {
 
 bool read_waited(Session* current, PyObject* items, std::vector<ObjectId>* ids) {
   if (!PyList_Check(items)) {
-    PyErr_Format(PyExc_TypeError, "wait() takes a list of ObjectRefs or generators, not %s%s", Py_TYPE(items)->tp_name,
-                 is_ref(items) ? ": write wait([ref])" : "");
+    PyErr_Format(PyExc_TypeError, "wait() takes a list of ObjectRefs or generators, not %s%s",
+                 Py_TYPE(items)->tp_name, is_ref(items) ? ": write wait([ref])" : "");
     return false;
   }
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(items); ++i) {
@@ -122,7 +125,8 @@ bool read_waited(Session* current, PyObject* items, std::vector<ObjectId>* ids) 
     } else if (is_stream(item)) {
       if (!next_of_stream(current, item, &id)) return false;
     } else {
-      PyErr_Format(PyExc_TypeError, "wait() takes ObjectRefs and generators; item %zd of the list is %R, of type %s", i, item,
+      PyErr_Format(PyExc_TypeError,
+                   "wait() takes ObjectRefs and generators; item %zd of the list is %R, of type %s", i, item,
                    Py_TYPE(item)->tp_name);
       return false;
     }
@@ -155,14 +159,15 @@ PyObject* wait(PyObject*, PyObject* args) {
   Py_ssize_t count;
   int fetch;
   Deadline deadline;
-  if (!PyArg_ParseTuple(args, "OnOp", &items, &count, &timeout, &fetch) || !to_deadline(timeout, &deadline)) return nullptr;
+  if (!PyArg_ParseTuple(args, "OnOp", &items, &count, &timeout, &fetch) || !to_deadline(timeout, &deadline))
+    return nullptr;
   Session* current = require_session();
   std::vector<ObjectId> ids;
   if (!current || !read_waited(current, items, &ids)) return nullptr;
   if (ids.empty()) return Py_BuildValue("([][])");
   if (count < 1 || static_cast<size_t>(count) > ids.size()) {
-    PyErr_Format(PyExc_ValueError, "num_returns must be between 1 and the number of references, %zu, not %zd", ids.size(),
-                 count);
+    PyErr_Format(PyExc_ValueError, "num_returns must be between 1 and the number of references, %zu, not %zd",
+                 ids.size(), count);
     return nullptr;
   }
   auto wanted = static_cast<size_t>(count);
@@ -179,7 +184,8 @@ PyObject* wait(PyObject*, PyObject* args) {
 
 PyMethodDef functions[] = {
     {"put", put, METH_O, "Stores a value; an ObjectRef."},
-    {"get", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(get)), METH_FASTCALL, "get(refs, timeout=None)"},
+    {"get", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(get)), METH_FASTCALL,
+     "get(refs, timeout=None)"},
     {"wait", wait, METH_VARARGS, "wait(refs, num_returns, timeout, fetch) -> (ready, rest)"},
     {nullptr, nullptr, 0, nullptr},
 };

@@ -1,5 +1,5 @@
-// max_pending_calls: how many of this process's calls an actor may have unanswered. Only actors with such a limit are
-// counted. GIL held.
+// max_pending_calls: how many of this process's calls an actor may have unanswered. Only actors with such a
+// limit are counted. GIL held.
 #pragma once
 
 #include <unordered_map>

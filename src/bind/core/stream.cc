@@ -8,11 +8,10 @@ namespace mobula::python {
 namespace {
 
 struct Stream {
-  PyObject_HEAD
-  TaskId task;
+  PyObject_HEAD TaskId task;
   uint32_t session;
-  uint32_t index;       // of the next item
-  ObjectId asked;       // its id, for which a reference is held; nil: not asked for yet
+  uint32_t index;  // of the next item
+  ObjectId asked;  // its id, for which a reference is held; nil: not asked for yet
   bool ended;
 };
 
@@ -83,7 +82,8 @@ Session* session_of(Stream* stream) {
 PyObject* stream_next(PyObject* self) {
   Session* current = session_of(as_stream(self));
   if (!current) return nullptr;
-  return wait_for_next(current, self, Deadline::never()) == Next::kItem ? give_next(as_stream(self)) : nullptr;
+  return wait_for_next(current, self, Deadline::never()) == Next::kItem ? give_next(as_stream(self))
+                                                                        : nullptr;
 }
 
 /// _next(timeout): as next(), with a time-out; None at the end.
@@ -122,7 +122,8 @@ PyMethodDef stream_methods[] = {
     {"_next", stream_next_within, METH_O, "The next reference within a time-out; None at the end."},
     {"_asked", stream_asked, METH_NOARGS, "A reference to the next item, ready or not; None after the end."},
     {"_first", stream_first, METH_NOARGS, "The binary id of item 0."},
-    {"completed", stream_completed, METH_NOARGS, "A reference that becomes ready when the generator has ended."},
+    {"completed", stream_completed, METH_NOARGS,
+     "A reference that becomes ready when the generator has ended."},
     {"is_finished", stream_is_finished, METH_NOARGS, "True once the end was read."},
     {nullptr, nullptr, 0, nullptr},
 };
@@ -133,7 +134,8 @@ PyType_Slot stream_slots[] = {
     {Py_tp_iter, reinterpret_cast<void*>(PyObject_SelfIter)},
     {Py_tp_iternext, reinterpret_cast<void*>(stream_next)},
     {Py_tp_methods, stream_methods},
-    {Py_tp_doc, const_cast<char*>("The reading end of a generator task: yields an ObjectRef for each value.")},
+    {Py_tp_doc,
+     const_cast<char*>("The reading end of a generator task: yields an ObjectRef for each value.")},
     {0, nullptr},
 };
 
@@ -161,7 +163,8 @@ bool next_of_stream(Session* current, PyObject* self, ObjectId* out) {
 
 bool add_stream_type(PyObject* module) {
   stream_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&stream_spec));
-  return stream_type && PyModule_AddObjectRef(module, "Stream", reinterpret_cast<PyObject*>(stream_type)) == 0;
+  return stream_type &&
+         PyModule_AddObjectRef(module, "Stream", reinterpret_cast<PyObject*>(stream_type)) == 0;
 }
 
 }  // namespace mobula::python

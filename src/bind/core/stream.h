@@ -1,4 +1,5 @@
-// Stream: the reading end of a generator task; Python's ObjectRefGenerator is made of it. GIL held; not thread-safe.
+// Stream: the reading end of a generator task; Python's ObjectRefGenerator is made of it. GIL held; not
+// thread-safe.
 #pragma once
 
 #include "base/id.h"

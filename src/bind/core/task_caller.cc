@@ -12,8 +12,7 @@ namespace {
 
 /// TaskCaller and MethodTemplate have one layout; Python subclasses both.
 struct Caller {
-  PyObject_HEAD
-  Template* prepared;
+  PyObject_HEAD Template* prepared;
 };
 
 Template& prepared_of(PyObject* self) { return *reinterpret_cast<Caller*>(self)->prepared; }
@@ -56,9 +55,12 @@ PyObject* caller_remote(PyObject* self, PyObject* const* args, Py_ssize_t count,
 }
 
 PyMethodDef caller_methods[] = {
-    {"remote", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(caller_remote)), METH_FASTCALL | METH_KEYWORDS,
-     "Submits a task that runs the function on the arguments, and returns at once: an ObjectRef, a list of them, a\n"
-     "generator, or None, as num_returns says. A top-level ObjectRef argument is waited for and arrives as its value."},
+    {"remote", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(caller_remote)),
+     METH_FASTCALL | METH_KEYWORDS,
+     "Submits a task that runs the function on the arguments, and returns at once: an ObjectRef, a list of "
+     "them, a\n"
+     "generator, or None, as num_returns says. A top-level ObjectRef argument is waited for and arrives as "
+     "its value."},
     {"_fill", caller_fill, METH_VARARGS, "Takes over the prepared spec and signature."},
     {nullptr, nullptr, 0, nullptr},
 };
@@ -71,8 +73,8 @@ PyType_Slot caller_slots[] = {
     {0, nullptr},
 };
 
-PyType_Spec caller_spec = {"mobula._core.TaskCaller", sizeof(Caller), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
-                           caller_slots};
+PyType_Spec caller_spec = {"mobula._core.TaskCaller", sizeof(Caller), 0,
+                           Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, caller_slots};
 
 PyMethodDef method_template_methods[] = {
     {"_fill", caller_fill, METH_VARARGS, "Takes over the prepared spec and signature."},
@@ -114,8 +116,9 @@ PendingCalls& pending_calls() {
 }
 
 PyObject* refuse(const Template& prepared) {
-  set_error({Code::kBusy, prepared.spec.name + ": the actor has " + std::to_string(prepared.pending_max) +
-                              " unanswered calls of this process, its max_pending_calls; get() some of them first"});
+  set_error({Code::kBusy,
+             prepared.spec.name + ": the actor has " + std::to_string(prepared.pending_max) +
+                 " unanswered calls of this process, its max_pending_calls; get() some of them first"});
   return nullptr;
 }
 
@@ -150,7 +153,8 @@ bool check_call(const Template& prepared, PyObject* self, const CallArguments& a
   return static_cast<bool>(fits);
 }
 
-PyObject* submit_call(Session* current, const Template& prepared, const CallArguments& arguments, ActorId actor) {
+PyObject* submit_call(Session* current, const Template& prepared, const CallArguments& arguments,
+                      ActorId actor) {
   Waiting inside(current);
   bool counted = prepared.pending_max >= 0 && prepared.spec.returns != 0;
   if (counted && !pending_calls().may_call(current, actor, prepared.pending_max)) return refuse(prepared);
@@ -177,7 +181,8 @@ bool add_caller_types(PyObject* module) {
   method_template_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&method_template_spec));
   if (!caller || !method_template_type) return false;
   return PyModule_AddObjectRef(module, "TaskCaller", caller.get()) == 0 &&
-         PyModule_AddObjectRef(module, "MethodTemplate", reinterpret_cast<PyObject*>(method_template_type)) == 0;
+         PyModule_AddObjectRef(module, "MethodTemplate", reinterpret_cast<PyObject*>(method_template_type)) ==
+             0;
 }
 
 }  // namespace mobula::python

@@ -12,7 +12,7 @@
 namespace mobula::python {
 namespace {
 
-constexpr size_t kParametersMax = 64;   // longer signatures are left to Python
+constexpr size_t kParametersMax = 64;  // longer signatures are left to Python
 
 bool same_name(PyObject* a, PyObject* b) { return a == b || PyUnicode_Compare(a, b) == 0; }
 
@@ -59,8 +59,10 @@ bool read_refs(PyObject* value, std::vector<ObjectId>* out) {
   for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(items.get()); ++i) {
     PyObject* item = PySequence_Fast_GET_ITEM(items.get(), i);
     ObjectId id;
-    if (is_ref(item)) id = id_of_ref(item);
-    else if (!id_of_handle(item, &id)) return PyErr_SetString(PyExc_TypeError, "references or handles are wanted"), false;
+    if (is_ref(item))
+      id = id_of_ref(item);
+    else if (!id_of_handle(item, &id))
+      return PyErr_SetString(PyExc_TypeError, "references or handles are wanted"), false;
     out->push_back(id);
   }
   return true;
@@ -87,13 +89,17 @@ const std::unordered_map<std::string_view, ReadField>& fields() {
       {"group", [](PyObject* v, TaskSpec* s) { return read_text(v, &s->group); }},
       {"nested", [](PyObject* v, TaskSpec* s) { return read_refs(v, &s->nested); }},
       {"spread", [](PyObject*, TaskSpec* s) { return s->placement = Placement::kSpread, true; }},
-      {"node", [](PyObject* v, TaskSpec* s) {
-         return s->placement = Placement::kNodeAffinity, read_text(v, &s->placement_node); }},
+      {"node",
+       [](PyObject* v, TaskSpec* s) {
+         return s->placement = Placement::kNodeAffinity, read_text(v, &s->placement_node);
+       }},
       {"soft", [](PyObject* v, TaskSpec* s) { return read_bool(v, &s->placement_soft); }},
-      {"placement_group", [](PyObject* v, TaskSpec* s) {
+      {"placement_group",
+       [](PyObject* v, TaskSpec* s) {
          s->placement = Placement::kGroup;
          s->placement_group.value = PyLong_AsUnsignedLongLong(v);
-         return !PyErr_Occurred(); }},
+         return !PyErr_Occurred();
+       }},
       {"bundle", [](PyObject* v, TaskSpec* s) { return read_int(v, &s->bundle_index); }},
   };
   return table;
@@ -108,8 +114,9 @@ bool Signature::read(PyObject* description) {
   PyObject *names, *keyword_only, *keyword_required;
   int varargs, varkeywords;
   Py_ssize_t positional_only, required;
-  if (!PyArg_ParseTuple(description, "O!nnO!O!pp", &PyTuple_Type, &names, &positional_only, &required, &PyTuple_Type,
-                        &keyword_only, &PyTuple_Type, &keyword_required, &varargs, &varkeywords)) {
+  if (!PyArg_ParseTuple(description, "O!nnO!O!pp", &PyTuple_Type, &names, &positional_only, &required,
+                        &PyTuple_Type, &keyword_only, &PyTuple_Type, &keyword_required, &varargs,
+                        &varkeywords)) {
     return false;
   }
   positional_ = static_cast<size_t>(PyTuple_GET_SIZE(names));
@@ -129,7 +136,8 @@ bool Signature::read(PyObject* description) {
   required_mask_ = required_ == kParametersMax ? ~uint64_t{0} : (uint64_t{1} << required_) - 1;
   for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(keyword_required); ++i) {
     for (size_t at = positional_; at < names_.size(); ++at) {
-      if (same_name(names_[at].get(), PyTuple_GET_ITEM(keyword_required, i))) required_mask_ |= uint64_t{1} << at;
+      if (same_name(names_[at].get(), PyTuple_GET_ITEM(keyword_required, i)))
+        required_mask_ |= uint64_t{1} << at;
     }
   }
   return true;
@@ -197,7 +205,8 @@ bool read_spec(PyObject* description, TaskSpec* out) {
     std::string_view name;
     if (!utf8_of(key, &name)) return false;
     auto found = fields().find(name);
-    if (found == fields().end()) return PyErr_Format(PyExc_TypeError, "no field of a task is called %R", key), false;
+    if (found == fields().end())
+      return PyErr_Format(PyExc_TypeError, "no field of a task is called %R", key), false;
     if (!found->second(value, out)) return false;
   }
   return true;

@@ -19,7 +19,7 @@ void WakerState::signal(uint64_t token) {
     ready.push_back(token);
   }
   uint64_t one = 1;
-  if (first && write(fd, &one, sizeof one) < 0) return;   // full: the reader is awake anyway
+  if (first && write(fd, &one, sizeof one) < 0) return;  // full: the reader is awake anyway
 }
 
 std::vector<uint64_t> WakerState::take() {

@@ -1,5 +1,5 @@
-// Waker: carries "this object is there" from engine threads to an event loop or a thread, without ever taking the GIL
-// on an engine thread: the loop reads an eventfd, then takes the tokens of what became ready.
+// Waker: carries "this object is there" from engine threads to an event loop or a thread, without ever taking
+// the GIL on an engine thread: the loop reads an eventfd, then takes the tokens of what became ready.
 #pragma once
 
 #include <cstdint>

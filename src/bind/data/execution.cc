@@ -127,18 +127,20 @@ BlockRef block_from(const nb::tuple& fields, Engine& engine) {
 }
 
 /// Calls into Python from the run's thread; a Python error becomes a Status.
-ActorFactory factory_from(nb::callable make, nb::callable end) {
+ActorFactory factory_from(Engine& engine, nb::callable make, nb::callable end) {
   auto held = std::shared_ptr<std::pair<nb::callable, nb::callable>>(
       new std::pair(std::move(make), std::move(end)), [](auto* pair) {
         nb::gil_scoped_acquire gil;
         delete pair;
       });
   ActorFactory out;
-  out.make = [held](OpIndex op, ActorNumber number) -> Result<MadeActor> {
+  out.make = [held, &engine](OpIndex op, ActorNumber number) -> Result<MadeActor> {
     nb::gil_scoped_acquire gil;
     try {
       auto made = nb::cast<nb::tuple>(held->first(op, number));
-      return MadeActor{ActorId{nb::cast<uint64_t>(made[0])}, object_from(made[1])};
+      MadeActor actor{ActorId{nb::cast<uint64_t>(made[0])}, object_from(made[1])};
+      engine.add_reference(actor.ready);
+      return actor;
     } catch (const std::exception& error) {
       return Status(Code::kInternal, error.what());
     }
@@ -172,7 +174,7 @@ class Execution {
     setup.options.preserve_order = nb::cast<bool>(options["preserve_order"]);
     setup.options.failures_max = nb::cast<int64_t>(options["failures_max"]);
     setup.options.resources = resources_from(nb::cast<std::map<std::string, double>>(options["resources"]));
-    setup.actors = factory_from(std::move(make_actor), std::move(end_actor));
+    setup.actors = factory_from(engine_, std::move(make_actor), std::move(end_actor));
     run_ = std::make_unique<Run>(engine_, std::move(setup));
   }
 

@@ -19,6 +19,13 @@ struct TaskStart {
   OpIndex op = 0;
   ActorNumber actor = kNoActor;
   std::vector<Bundle> bundles;     // each is one group of the task's header
+  bool held_back = true;           // it waits for its blocks to be asked for; short tasks need not
+};
+
+/// Ask for the next `items` blocks of a task's stream; each is answered.
+struct Pull {
+  TaskNumber task = 0;
+  int32_t items = 1;
 };
 
 struct ActorStart {
@@ -42,8 +49,8 @@ struct Effects {
   std::vector<TaskDrop> drops;
   std::vector<ActorNumber> actor_stops;
   std::vector<ActorStart> actor_starts;
-  std::vector<TaskStart> starts;       // each start implies the first pull
-  std::vector<TaskNumber> pulls;       // ask for the next block of the task's stream
+  std::vector<TaskStart> starts;       // nothing of their streams is asked for yet
+  std::vector<Pull> pulls;
   std::vector<BlockRef> outputs;       // in order if the options say so; on_taken answers each
   std::vector<ObjectId> releases;
   bool finished = false;               // all outputs were given

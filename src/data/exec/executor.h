@@ -90,6 +90,7 @@ class Executor {
   bool start_one(double now_ms, Effects& out);
   void start_task(OpIndex op, double now_ms, Effects& out);
   void pull_streams(Effects& out);
+  void pull(TaskNumber number, TaskState& task, Effects& out);
   void grow_pools(Effects& out);
   void shrink_pools(Effects& out);
   void start_actor(OpIndex op, Effects& out);

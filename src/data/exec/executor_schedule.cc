@@ -18,6 +18,7 @@ constexpr double kTaskMs = 20;              // short bundles share a task until 
 constexpr size_t kBundlesPerTaskMax = 64;
 constexpr double kShortMs = 200;            // who holds a CPU for less need not leave one free for others
 constexpr size_t kGrowBacklog = 2;          // waiting bundles for each actor at which a pool grows
+constexpr size_t kItemsAsked = 64;          // of one task's stream at once
 
 }  // namespace
 
@@ -49,10 +50,12 @@ void Executor::start_task(OpIndex op, double now_ms, Effects& out) {
   start.op = op;
   size_t bundles = bundles_for_task(op);
   for (size_t i = 0; i < bundles; ++i) start.bundles.push_back(state.queue.pop());
+  start.held_back = bundles == 1;
   TaskState task;
   task.op = op;
   task.bundles = start.bundles;
   task.ended.assign(bundles, false);
+  task.bundles_open = bundles;
   if (node.pool) {
     start.actor = task.actor = free_actor(op);
     ++actors_.at(task.actor).calls;
@@ -61,11 +64,19 @@ void Executor::start_task(OpIndex op, double now_ms, Effects& out) {
     capacity_.take(node.resources);
   }
   state.running.insert(start.task);
-  tasks_.emplace(start.task, std::move(task));
+  TaskNumber number = start.task;
+  TaskState& added = tasks_.emplace(number, std::move(task)).first->second;
   ++state.counters.tasks;
   state.counters.tasks_most = std::max(state.counters.tasks_most, static_cast<int64_t>(state.running.size()));
   if (state.counters.first_ms < 0) state.counters.first_ms = now_ms;
   out.starts.push_back(std::move(start));
+  pull(number, added, out);
+}
+
+/// Each open bundle answers at least once, so as many answers are asked for at once: one wake-up for all of them.
+void Executor::pull(TaskNumber number, TaskState& task, Effects& out) {
+  task.asked = static_cast<int32_t>(std::clamp<size_t>(task.bundles_open, 1, kItemsAsked));
+  out.pulls.push_back({number, task.asked});
 }
 
 size_t Executor::bundles_for_task(OpIndex op) const {
@@ -84,10 +95,9 @@ void Executor::pull_streams(Effects& out) {
     if (!is_unfinished_map(op)) continue;
     for (TaskNumber number : states_[op].running) {
       TaskState& task = tasks_.at(number);
-      if (task.pulled) continue;
+      if (task.asked > 0) continue;
       if (runs_ahead(op) || (bytes_left(op) <= 0 && states_[op].bytes_out > 0)) break;
-      task.pulled = true;
-      out.pulls.push_back(number);
+      pull(number, task, out);
     }
   }
 }
@@ -96,7 +106,7 @@ void Executor::pull_streams(Effects& out) {
 
 bool Executor::nothing_moves() const {
   if (outputs_untaken_ > 0) return false;
-  if (std::any_of(tasks_.begin(), tasks_.end(), [](const auto& item) { return item.second.pulled; })) return false;
+  if (std::any_of(tasks_.begin(), tasks_.end(), [](const auto& item) { return item.second.asked > 0; })) return false;
   return std::all_of(actors_.begin(), actors_.end(), [](const auto& item) { return item.second.standing; });
 }
 
@@ -107,8 +117,7 @@ void Executor::force_progress(double now_ms, Effects& out) {
   for (auto op = static_cast<OpIndex>(plan_.operators.size()); op-- > 0;) {
     if (!is_unfinished_map(op) || states_[op].running.empty()) continue;
     TaskNumber number = *states_[op].running.begin();
-    tasks_.at(number).pulled = true;
-    out.pulls.push_back(number);
+    pull(number, tasks_.at(number), out);
     return;
   }
   for (OpIndex op = 0; op < plan_.operators.size(); ++op) {   // nothing runs, so what is held are idle actors
@@ -250,7 +259,11 @@ int64_t Executor::window_bytes(OpIndex op) const {
 }
 
 int64_t Executor::usage_bytes(OpIndex op) const {
-  return states_[op].bytes_out + static_cast<int64_t>(states_[op].running.size()) * window_bytes(op);
+  int64_t windows = 0;
+  for (TaskNumber number : states_[op].running) {
+    windows += std::max<int64_t>(1, static_cast<int64_t>(tasks_.at(number).bundles_open));
+  }
+  return states_[op].bytes_out + windows * window_bytes(op);
 }
 
 int64_t Executor::bytes_left(OpIndex op) const {

@@ -15,7 +15,7 @@ void Executor::on_item(TaskNumber number, const Item& item, double now_ms, Effec
   }
   TaskState& task = at->second;
   OpIndex op = task.op;
-  task.pulled = false;
+  if (task.asked > 0) --task.asked;
   if (item.bundle >= task.bundles.size()) return fail(op, item.detail, out);
   task.bundles[item.bundle].busy_ms += item.busy_ms;
   if (item.kind == ItemKind::kFailure) {
@@ -65,6 +65,7 @@ bool Executor::take_failure(OpIndex op, uint64_t detail, Effects& out) {
 void Executor::end_bundle(TaskState& task, size_t place, double now_ms, Effects& out) {
   if (task.ended[place]) return;
   task.ended[place] = true;
+  --task.bundles_open;
   OperatorState& state = states_[task.op];
   Bundle& bundle = task.bundles[place];
   ++state.counters.bundles;

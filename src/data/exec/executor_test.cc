@@ -90,7 +90,8 @@ class World {
     TaskStart start;
     size_t bundle = 0;
     int32_t given = 0;         // of the bundle
-    bool pulled = true, dropped = false;
+    int32_t asked = 0;
+    bool dropped = false;
     std::vector<ObjectId> unread;
   };
 
@@ -102,11 +103,12 @@ class World {
       EXPECT_FALSE(start.bundles.empty());
       EXPECT_TRUE(start.actor == kNoActor || actors_.contains(start.actor));
       ran_.insert(start.op);
-      streams_.emplace(start.task, Stream{start, 0, 0, true, false, {}});
+      streams_.emplace(start.task, Stream{start, 0, 0, 0, false, {}});
     }
-    for (TaskNumber task : effects.pulls) {
-      EXPECT_FALSE(streams_.at(task).pulled);
-      streams_.at(task).pulled = true;
+    for (const Pull& pull : effects.pulls) {
+      EXPECT_EQ(streams_.at(pull.task).asked, 0);
+      EXPECT_GT(pull.items, 0);
+      streams_.at(pull.task).asked = pull.items;
     }
     for (const BlockRef& block : effects.outputs) untaken_.push_back(block);
     for (ObjectId object : effects.releases) {
@@ -123,7 +125,7 @@ class World {
     now_ += 1;
     std::vector<TaskNumber> ready;
     for (const auto& [number, stream] : streams_) {
-      if (stream.pulled && !stream.dropped) ready.push_back(number);
+      if (stream.asked > 0 && !stream.dropped) ready.push_back(number);
     }
     bool can_take = !untaken_.empty() && !consumer_sleeps_;
     size_t choices = ready.size() + starting_.size() + (can_take ? 1 : 0);
@@ -151,7 +153,7 @@ class World {
     Stream& stream = streams_.at(number);
     OpIndex op = stream.start.op;
     const Behaviour& behaviour = behaviours_[op];
-    stream.pulled = false;
+    --stream.asked;
     if (chance(behaviour.loses)) {
       stream.dropped = true;
       return executor_.on_task_lost(number, 7, true, now_, out);

@@ -43,7 +43,8 @@ struct TaskState {
   ActorNumber actor = kNoActor;
   std::vector<Bundle> bundles;
   std::vector<bool> ended;                     // bundle by bundle
-  bool pulled = true;                          // an answer is on its way
+  int32_t asked = 0;                           // answers on their way
+  size_t bundles_open = 0;
   bool holds_resources = false;                // calls of actors run on what the actor holds
 };
 

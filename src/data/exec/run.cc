@@ -1,6 +1,7 @@
 // Facts: from the engine and the consumer to the executor.
 #include "data/exec/run.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -81,13 +82,9 @@ void Run::work() {
 
 /// False after kStop.
 bool Run::handle(std::deque<Fact> facts) {
-  std::vector<uint64_t> items;
-  for (const Fact& fact : facts) {
-    if (fact.kind == Fact::Kind::kItem && live_.contains(fact.number)) items.push_back(fact.number);
-  }
-  read_records(items);
   for (Fact& fact : facts) {
     if (fact.kind == Fact::Kind::kStop) return false;
+    if (fact.kind == Fact::Kind::kItems) read_records(fact.number);
     if (fact.kind == Fact::Kind::kActor) take_actor(fact.number);
     if (fact.kind != Fact::Kind::kTaken) continue;
     Effects effects;
@@ -100,30 +97,35 @@ bool Run::handle(std::deque<Fact> facts) {
   return true;
 }
 
-void Run::read_records(const std::vector<uint64_t>& tasks) {
-  if (tasks.empty()) return;
+/// All that was asked of a task is there, or an error is among it.
+void Run::read_records(uint64_t task) {
+  auto at = live_.find(task);
+  if (at == live_.end()) return;
+  OpIndex op = at->second.op;
+  std::vector<Pair> pairs = std::exchange(at->second.asked, {});
   std::vector<ObjectId> ids;
-  for (uint64_t task : tasks) ids.push_back(live_.at(task).record);
+  for (const Pair& pair : pairs) ids.push_back(pair.record);
   Result<std::vector<Payload>> payloads = engine_.get(ids, Deadline::never());
-  bool complete = payloads.is_ok();
-  for (size_t i = 0; complete && i < ids.size(); ++i) {
-    const Payload& payload = (*payloads)[i];
-    complete = payload.kind == PayloadKind::kValue && !payload.data.empty();
-  }
-  for (size_t i = 0; i < tasks.size(); ++i) {
-    if (!live_.contains(tasks[i])) continue;      // what came before may have ended it
-    if (complete) {
-      take_record(tasks[i], (*payloads)[i]);
-      continue;
+  bool complete = payloads.is_ok() && std::all_of(payloads->begin(), payloads->end(), [](const Payload& payload) {
+    return payload.kind == PayloadKind::kValue && !payload.data.empty();
+  });
+  bool goes_on = true;
+  for (size_t i = 0; i < pairs.size(); ++i) {
+    if (!goes_on || !live_.contains(task)) {      // it ended with what came before
+      engine_.release(pairs[i].block);
+      engine_.release(pairs[i].record);
+    } else if (complete) {
+      goes_on = take_record(task, op, pairs[i], (*payloads)[i]);
+    } else {
+      Result<std::vector<Payload>> one = engine_.get({&ids[i], 1}, Deadline::never());
+      Payload payload = one.is_ok() ? std::move((*one)[0]) : Payload{PayloadKind::kSystemError, {}, nullptr};
+      goes_on = take_record(task, op, pairs[i], payload);
     }
-    Result<std::vector<Payload>> one = engine_.get({&ids[i], 1}, Deadline::never());
-    if (one.is_ok()) take_record(tasks[i], (*one)[0]);
   }
 }
 
-void Run::take_record(uint64_t task, const Payload& payload) {
-  Live& live = live_.at(task);
-  live.asked = false;
+/// False if the task is lost.
+bool Run::take_record(uint64_t task, OpIndex op, const Pair& pair, const Payload& payload) {
   Result<EnvelopeView> envelope = Status(Code::kInvalid, "");
   if (payload.kind == PayloadKind::kValue) envelope = parse_envelope(payload.data);
   Result<Record> record = Status(Code::kInvalid, "");
@@ -134,19 +136,20 @@ void Run::take_record(uint64_t task, const Payload& payload) {
     }
     record = parse_record(bytes);
   }
-  if (!record.is_ok()) return take_lost(task, live, payload);
-  engine_.release(live.record);
+  if (!record.is_ok()) return take_lost(task, op, pair, payload), false;
+  engine_.release(pair.record);
   Item item;
   Effects effects;
   {
     std::lock_guard lock(mutex_);
-    item = count(*record, live.op);
-    item.object = live.block;
+    item = count(*record, op);
+    item.object = pair.block;
     executor_.on_item(task, item, now_ms(), effects);
     memory_bytes_peak_ = std::max(memory_bytes_peak_, executor_.memory_bytes());
   }
-  if (item.kind != ItemKind::kBlock) engine_.release(live.block);
+  if (item.kind != ItemKind::kBlock) engine_.release(pair.block);
   perform(std::move(effects));
+  return true;
 }
 
 /// Adds a record to the totals. Holds mutex_.
@@ -174,13 +177,12 @@ Item Run::count(const Record& record, OpIndex op) {
 }
 
 /// In the record's place there is an error, or the end of the stream.
-void Run::take_lost(uint64_t task, Live& live, const Payload& record) {
-  FailureDetail detail{live.op, {}, {}, {}};
+void Run::take_lost(uint64_t task, OpIndex op, const Pair& pair, const Payload& record) {
+  FailureDetail detail{op, {}, pair.record, {}};
   PayloadKind kind = record.kind;
-  ObjectId unused = live.block;
-  detail.object = live.record;
+  ObjectId unused = pair.block;
   if (kind == PayloadKind::kStreamEnd || kind == PayloadKind::kValue) {
-    Result<std::vector<Payload>> block = engine_.get({&live.block, 1}, Deadline::never());
+    Result<std::vector<Payload>> block = engine_.get({&pair.block, 1}, Deadline::never());
     bool explains = block.is_ok() && (*block)[0].kind != PayloadKind::kValue &&
                     (*block)[0].kind != PayloadKind::kStreamEnd;
     if (explains) {
@@ -193,13 +195,17 @@ void Run::take_lost(uint64_t task, Live& live, const Payload& record) {
     }
   }
   engine_.release(unused);
-  Effects effects;
+  ActorNumber actor = live_.at(task).actor;
+  Effects of_actor, of_task;
   {
     std::lock_guard lock(mutex_);
     uint64_t number = note_failure(std::move(detail));
-    executor_.on_task_lost(task, number, is_retriable(kind), now_ms(), effects);
+    bool died = actor != kNoActor && is_retriable(kind);
+    if (died) executor_.on_actor_lost(actor, number, false, now_ms(), of_actor);
+    executor_.on_task_lost(task, number, is_retriable(kind), now_ms(), of_task);
   }
-  perform(std::move(effects));
+  perform(std::move(of_actor));
+  perform(std::move(of_task));
 }
 
 void Run::take_actor(uint64_t number) {
@@ -219,7 +225,7 @@ void Run::take_actor(uint64_t number) {
     }
   }
   if (stands) engine_.release(actor.ready);
-  actor.ready = {};
+  actor.ready = {};                // released above, or kept by the failure's detail
   perform(std::move(effects));
 }
 

@@ -94,7 +94,7 @@ class Run {
 
  private:
   struct Fact {
-    enum class Kind { kItem, kActor, kTaken, kStop };
+    enum class Kind { kItems, kActor, kTaken, kStop };
     Kind kind;
     uint64_t number = 0;                   // task or actor
     BlockRef block;
@@ -107,12 +107,15 @@ class Run {
     void post(Fact fact);
     std::deque<Fact> take();
   };
+  struct Pair {                            // a block and its record
+    ObjectId block, record;
+  };
   struct Live {                            // a task whose stream is read
     TaskId id;
     OpIndex op = 0;
+    ActorNumber actor = kNoActor;
     uint32_t next_item = 0;
-    bool asked = false;
-    ObjectId block, record;                // asked for
+    std::vector<Pair> asked;               // in order; the first ones are there first
   };
   struct Standing {
     ActorId id;
@@ -122,9 +125,9 @@ class Run {
 
   void work();
   bool handle(std::deque<Fact> facts);
-  void read_records(const std::vector<uint64_t>& tasks);
-  void take_record(uint64_t task, const Payload& payload);
-  void take_lost(uint64_t task, Live& live, const Payload& record);
+  void read_records(uint64_t task);
+  bool take_record(uint64_t task, OpIndex op, const Pair& pair, const Payload& payload);
+  void take_lost(uint64_t task, OpIndex op, const Pair& pair, const Payload& record);
   void take_actor(uint64_t number);
   Item count(const Record& record, OpIndex op);
   uint64_t note_failure(FailureDetail detail);
@@ -135,7 +138,7 @@ class Run {
   TaskSpec spec_of(const TaskStart& start) const;
   void fail_starts(const std::vector<TaskStart>& starts, const Status& status);
   void start_actor(const ActorStart& start);
-  void pull(uint64_t task);
+  void pull(const Pull& pull);
   void drop(const TaskDrop& drop);
   void give(std::vector<BlockRef> outputs);
 

@@ -24,7 +24,7 @@ void Run::perform(Effects effects) {
   }
   for (const ActorStart& start : effects.actor_starts) start_actor(start);
   if (!effects.starts.empty()) start_tasks(std::move(effects.starts));
-  for (TaskNumber task : effects.pulls) pull(task);
+  for (const Pull& wanted : effects.pulls) pull(wanted);
   for (ObjectId object : effects.releases) engine_.release(object);
   if (!effects.outputs.empty() || effects.finished || effects.failed) {
     {
@@ -42,7 +42,7 @@ TaskSpec Run::spec_of(const TaskStart& start) const {
   const Binding& binding = bindings_[start.op];
   TaskSpec spec = binding.spec;
   spec.returns = kStreaming;
-  spec.backpressure_items = kItemsAhead;
+  spec.backpressure_items = start.held_back ? kItemsAhead : -1;
   ArgumentWriter arguments(spec.args);
   arguments.value("", small_envelope(Tag::kBytes, encode_header(start.bundles)));
   OpIndex source = plan_.operators[start.op].upstream[0];
@@ -78,8 +78,7 @@ void Run::start_tasks(std::vector<TaskStart> starts) {
       continue;
     }
     for (size_t i = 0; i < part.size(); ++i) {
-      live_.emplace(part[i].task, Live{(*ids)[i], part[i].op, 0, false, {}, {}});
-      pull(part[i].task);
+      live_.emplace(part[i].task, Live{(*ids)[i], part[i].op, part[i].actor, 0, {}});
     }
   }
 }
@@ -113,28 +112,30 @@ void Run::start_actor(const ActorStart& start) {
   perform(std::move(effects));
 }
 
-void Run::pull(uint64_t task) {
-  auto at = live_.find(task);
+void Run::pull(const Pull& pull) {
+  auto at = live_.find(pull.task);
   if (at == live_.end()) return;
   Live& live = at->second;
-  Result<ObjectId> block = engine_.stream_item(live.id, live.next_item);
-  Result<ObjectId> record = engine_.stream_item(live.id, live.next_item + 1);
-  if (!block.is_ok() || !record.is_ok()) return;      // the engine ends, and so will this run
-  live.next_item += 2;
-  live.block = *block;
-  live.record = *record;
-  live.asked = true;
-  engine_.on_ready({&live.record, 1}, [inbox = inbox_, task] { inbox->post({Fact::Kind::kItem, task, {}}); });
+  std::vector<ObjectId> records;
+  for (int32_t i = 0; i < pull.items; ++i) {
+    Result<ObjectId> block = engine_.stream_item(live.id, live.next_item++);
+    Result<ObjectId> record = engine_.stream_item(live.id, live.next_item++);
+    if (!block.is_ok() || !record.is_ok()) return;    // the engine ends, and so will this run
+    live.asked.push_back({*block, *record});
+    records.push_back(*record);
+  }
+  auto post = [inbox = inbox_, task = pull.task] { inbox->post({Fact::Kind::kItems, task, {}}); };
+  engine_.on_ready(records, std::move(post));
 }
 
 void Run::drop(const TaskDrop& dropped) {
   auto at = live_.find(dropped.task);
   if (at == live_.end()) return;
-  Live live = at->second;
+  Live live = std::move(at->second);
   live_.erase(at);
-  if (live.asked) {
-    engine_.release(live.block);
-    engine_.release(live.record);
+  for (const Pair& pair : live.asked) {
+    engine_.release(pair.block);
+    engine_.release(pair.record);
   }
   engine_.drop_stream(live.id);
   bool is_call = plan_.operators[live.op].pool.has_value();

@@ -16,6 +16,12 @@ TensorView as_tensor(std::span<const uint8_t> frame) {
   return {Element::kU8, kFrameShape, std::as_bytes(frame)};
 }
 
+Status check_frame(std::span<const uint8_t> frame) {
+  if (frame.size() == FaceDetector::kFrameBytes) return {};
+  return {Code::kInvalid, "a frame of 128x128 RGB takes " + std::to_string(FaceDetector::kFrameBytes) +
+                              " bytes, given were " + std::to_string(frame.size())};
+}
+
 /// Index of the output with this many numbers for each anchor; the number of outputs if there is none.
 size_t find_output(const std::vector<Port>& outputs, size_t numbers) {
   const Shape wanted{1, static_cast<int64_t>(kFaceAnchors), static_cast<int64_t>(numbers)};
@@ -58,6 +64,17 @@ FaceNumbers FaceDetector::numbers(const std::vector<TensorView>& outputs) const 
   return {outputs[regressors_].floats(), outputs[logits_].floats()};
 }
 
+Result<Predictor::Ticket> FaceDetector::submit(std::span<const uint8_t> frame) {
+  TRY(check_frame(frame));
+  const TensorView input = as_tensor(frame);
+  return predictor_->submit({&input, 1});
+}
+
+Result<Face> FaceDetector::wait(Predictor::Ticket ticket) {
+  ASSIGN_OR_RETURN(const auto outputs, predictor_->wait(ticket));
+  return best_face(numbers(outputs));
+}
+
 Status FaceDetector::best(std::span<const uint8_t> frames, std::span<Face> faces) {
   if (frames.size() != faces.size() * kFrameBytes) {
     return {Code::kInvalid, std::to_string(faces.size()) + " frames of 128x128 RGB take " +
@@ -65,37 +82,30 @@ Status FaceDetector::best(std::span<const uint8_t> frames, std::span<Face> faces
                                 std::to_string(frames.size())};
   }
   std::deque<Predictor::Ticket> in_flight;
-  size_t submitted = 0;
   Status failure;
-  for (size_t taken = 0; taken < submitted || submitted < faces.size();) {
-    while (failure.is_ok() && submitted < faces.size() && in_flight.size() < predictor_->requests()) {
-      const TensorView input = as_tensor(frames.subspan(submitted * kFrameBytes, kFrameBytes));
-      auto ticket = predictor_->submit({&input, 1});
-      if (!ticket.is_ok()) {
+  size_t submitted = 0;
+  for (size_t taken = 0; taken < submitted || (submitted < faces.size() && failure.is_ok());) {
+    if (failure.is_ok() && submitted < faces.size() && in_flight.size() < requests()) {
+      const auto ticket = submit(frames.subspan(submitted * kFrameBytes, kFrameBytes));
+      if (ticket.is_ok()) {
+        in_flight.push_back(ticket.value());
+        ++submitted;
+      } else {
         failure = ticket.status();
-        break;
       }
-      in_flight.push_back(*ticket);
-      ++submitted;
+      continue;
     }
-    if (in_flight.empty()) return failure;
-    auto outputs = predictor_->wait(in_flight.front());
+    auto face = wait(in_flight.front());
     in_flight.pop_front();
-    if (outputs.is_ok()) {
-      faces[taken] = best_face(numbers(*outputs));
-    } else {
-      failure = outputs.status();
-    }
+    if (face.is_ok()) faces[taken] = face.value();
+    if (!face.is_ok() && failure.is_ok()) failure = face.status();
     ++taken;
   }
   return failure;
 }
 
 Result<std::vector<Face>> FaceDetector::all(std::span<const uint8_t> frame) {
-  if (frame.size() != kFrameBytes) {
-    return Status{Code::kInvalid, "a frame of 128x128 RGB takes " + std::to_string(kFrameBytes) +
-                                      " bytes, given were " + std::to_string(frame.size())};
-  }
+  TRY(check_frame(frame));
   const TensorView input = as_tensor(frame);
   ASSIGN_OR_RETURN(const auto outputs, predictor_->infer({&input, 1}));
   return all_faces(numbers(outputs), options_.score_min, options_.overlap_max);

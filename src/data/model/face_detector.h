@@ -34,6 +34,12 @@ class FaceDetector {
 
   /// The best face of each frame, whatever its score. `frames` holds faces.size() frames one after another.
   Status best(std::span<const uint8_t> frames, std::span<Face> faces);
+  /// The same one frame at a time, so that requests stay in flight from batch to batch: up to requests() of
+  /// them, each waited for once, the frame staying where it is until then. best() and all() want none in
+  /// flight.
+  size_t requests() const { return predictor_->requests(); }
+  Result<Predictor::Ticket> submit(std::span<const uint8_t> frame);
+  Result<Face> wait(Predictor::Ticket ticket);
   /// All faces of one frame.
   Result<std::vector<Face>> all(std::span<const uint8_t> frame);
 

@@ -158,6 +158,25 @@ TEST_F(FaceDetectorTest, ABatchGivesWhatItsFramesGiveAlone) {
   EXPECT_GE(with_face, count * 95 / 100);
 }
 
+TEST_F(FaceDetectorTest, FramesInFlightGiveWhatABatchGives) {
+  const auto frames = frames_of("carphone_pristine.mp4");
+  auto opened = FaceDetector::open(options_);
+  ASSERT_TRUE(opened.is_ok());
+  FaceDetector& detector = *opened.value();
+  const size_t count = detector.requests();
+  const auto frame = [&frames](size_t i) {
+    return std::span(frames).subspan(i * FaceDetector::kFrameBytes, FaceDetector::kFrameBytes);
+  };
+  std::vector<Predictor::Ticket> tickets;
+  for (size_t i = 0; i < count; ++i) tickets.push_back(detector.submit(frame(i)).value());
+  EXPECT_EQ(detector.submit(frame(count)).status().code(), Code::kBusy);
+  std::vector<Face> flown;
+  for (const auto ticket : tickets) flown.push_back(detector.wait(ticket).value());
+  std::vector<Face> together(count);
+  ASSERT_TRUE(detector.best(std::span(frames).first(count * FaceDetector::kFrameBytes), together).is_ok());
+  for (size_t i = 0; i < count; ++i) EXPECT_FLOAT_EQ(flown[i].score, together[i].score);
+}
+
 TEST_F(FaceDetectorTest, TheManInTheCarIsOneFaceWithEyesAboveTheMouth) {
   const auto frames = frames_of("carphone_pristine.mp4");
   auto detector = FaceDetector::open(options_);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -19,15 +20,14 @@ if TYPE_CHECKING:
 
 class _RangeReader(Reader):
     def __init__(self, shape: tuple[int, ...] | None, bytes_max: int | None) -> None:
-        self.shape, self.bytes_max = shape, bytes_max
+        self.shape = shape
+        self.rows_max = max(1, (bytes_max or 1 << 62) // (8 * math.prod(shape or (1,))))
 
     def read(self, payload: Any, run: Run) -> Iterator[pa.Table]:
         start, end = payload
         run.source = f"range({start}, {end})"
-        row_bytes = 8 * int(np.prod(self.shape or (1,)))
-        step = max(1, (self.bytes_max or 1 << 62) // row_bytes)
-        for first in range(start, end, step):
-            ids = np.arange(first, min(first + step, end))
+        for first in range(start, end, self.rows_max):
+            ids = np.arange(first, min(first + self.rows_max, end))
             if self.shape is None:
                 yield pa.Table.from_arrays([pa.array(ids)], names=["id"])
             else:
@@ -56,7 +56,7 @@ class RangeSource(Source):
         self.cpus = cpus or os.cpu_count() or 1
 
     def tasks(self, parallelism: int, context: DataContext) -> list[ReadTask]:
-        row_bytes = 8 * int(np.prod(self.shape or (1,)))
+        row_bytes = 8 * math.prod(self.shape or (1,))
         parts = task_count(parallelism, self.cpus, self.n * row_bytes, max(self.n, 1), context)
         edges = [self.n * i // parts for i in range(parts + 1)]
         return [

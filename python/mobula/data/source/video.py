@@ -14,17 +14,23 @@ from mobula.data.source.files import FileOptions, FileReader, resolve
 
 VIDEO_ENDINGS = ("mp4", "mkv", "mov", "avi", "wmv", "flv", "webm", "m4v", "3gp", "mpeg", "mpg")
 BLOCK_BYTES = 8 * 1024 * 1024  # frames decoded at a time: little latency, and far fewer blocks than frames
-FRAMES_MAX = 256
+FRAMES_MAX = 64
 
 
 class VideoReader(FileReader):
     """Columns `frame` (height x width x 3), `frame_index`, and on request `frame_timestamp` (seconds)."""
 
     def __init__(
-        self, options: FileOptions, include_timestamps: bool, fps: float | None, resize: tuple[int, int] | None
+        self,
+        options: FileOptions,
+        include_timestamps: bool,
+        fps: float | None,
+        resize: tuple[int, int] | None,
+        fit: str,
+        filter: str,  # noqa: A002
     ) -> None:
         self.options, self.include_timestamps = options, include_timestamps
-        self.fps, self.resize = fps, resize
+        self.fps, self.resize, self.letterbox, self.filter = fps, resize, fit == "letterbox", filter
 
     def blocks(self, path: str) -> Iterator[pa.Table]:
         from mobula import _data
@@ -34,7 +40,9 @@ class VideoReader(FileReader):
             if type(filesystem).__name__ != "LocalFileSystem":
                 raise NotImplementedError("clips are read from local files; copy it to this machine first")
             path = place
-        clip = _data.Clip(path, size=self.resize, fps=self.fps or 0.0)
+        clip = _data.Clip(
+            path, size=self.resize, fps=self.fps or 0.0, filter=self.filter, letterbox=self.letterbox
+        )
         height, width = clip.size
         step = max(1, min(FRAMES_MAX, BLOCK_BYTES // (height * width * 3)))
         while True:

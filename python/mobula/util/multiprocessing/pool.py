@@ -23,7 +23,9 @@ class _PoolActor:
     def ping(self) -> None:
         pass
 
-    def run(self, function: Callable[..., Any], batch: list[tuple[tuple[Any, ...], dict[str, Any]]]) -> list[Any]:
+    def run(
+        self, function: Callable[..., Any], batch: list[tuple[tuple[Any, ...], dict[str, Any]]]
+    ) -> list[Any]:
         """A pair for each call: (True, result) or (False, exception)."""
         results: list[Any] = []
         for args, kwargs in batch:
@@ -70,7 +72,8 @@ class AsyncResult:
             mobula.wait(self._refs, num_returns=len(self._refs), timeout=timeout)
 
     def get(self, timeout: float | None = None) -> Any:
-        """The result, or the list of them; raises what the function raised, TimeoutError after `timeout` seconds."""
+        """The result, or the list of them; raises what the function raised, TimeoutError after `timeout`
+        seconds."""
         self.wait(timeout)
         if not self.ready():
             raise TimeoutError(f"no result within {timeout} s")
@@ -83,7 +86,9 @@ class AsyncResult:
 
     def ready(self) -> bool:
         """Whether all are there."""
-        return not self._refs or len(mobula.wait(self._refs, num_returns=len(self._refs), timeout=0)[0]) == len(self._refs)
+        return not self._refs or len(
+            mobula.wait(self._refs, num_returns=len(self._refs), timeout=0)[0]
+        ) == len(self._refs)
 
     def successful(self) -> bool:
         """Whether all are there without an exception; ValueError if not all are there."""
@@ -95,7 +100,9 @@ class AsyncResult:
 class _Results(Iterator[Any]):
     """The results of imap: chunks are submitted as results are taken, `ahead` of them at most."""
 
-    def __init__(self, pool: Pool, function: Callable[..., Any], items: Iterable[Any], size: int, ordered: bool) -> None:
+    def __init__(
+        self, pool: Pool, function: Callable[..., Any], items: Iterable[Any], size: int, ordered: bool
+    ) -> None:
         self._chunks = pool._chunks(items, size)
         self._pool, self._function, self._ordered = pool, function, ordered
         self._refs: list[Any] = []
@@ -121,7 +128,9 @@ class _Results(Iterator[Any]):
     def _fetch(self, timeout: float | None) -> None:
         if not self._refs:
             raise StopIteration
-        ready, _ = mobula.wait(self._refs[:1] if self._ordered else self._refs, num_returns=1, timeout=timeout)
+        ready, _ = mobula.wait(
+            self._refs[:1] if self._ordered else self._refs, num_returns=1, timeout=timeout
+        )
         if not ready:
             raise TimeoutError(f"no result within {timeout} s")
         self._refs.remove(ready[0])
@@ -177,8 +186,8 @@ class Pool:
 
     def _chunks(self, items: Iterable[Any], size: int) -> Iterator[list[Any]]:
         iterator = iter(items)
-        while chunk := [((item,), {}) for item in itertools.islice(iterator, size)]:
-            yield chunk
+        while items_now := list(itertools.islice(iterator, size)):
+            yield [((item,), {}) for item in items_now]
 
     def _map(
         self, function: Callable[..., Any], calls: list[Any], chunksize: int | None, *callbacks: Any
@@ -190,7 +199,9 @@ class Pool:
         refs = [self._submit(function, calls[at : at + size]) for at in range(0, len(calls), size)]
         return AsyncResult(refs, False, *callbacks)
 
-    def apply(self, func: Callable[..., Any], args: Iterable[Any] = (), kwargs: dict[str, Any] | None = None) -> Any:
+    def apply(
+        self, func: Callable[..., Any], args: Iterable[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         """func(*args, **kwargs) in one of the processes."""
         return self.apply_async(func, args, kwargs).get()
 
@@ -204,9 +215,13 @@ class Pool:
     ) -> AsyncResult:
         """As apply(), at once."""
         self._check()
-        return AsyncResult([self._submit(func, [(tuple(args), kwargs or {})])], True, callback, error_callback)
+        return AsyncResult(
+            [self._submit(func, [(tuple(args), kwargs or {})])], True, callback, error_callback
+        )
 
-    def map(self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int | None = None) -> list[Any]:
+    def map(
+        self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int | None = None
+    ) -> list[Any]:
         """func(item) for each item, in order."""
         return list(self.map_async(func, iterable, chunksize).get())
 
@@ -221,7 +236,9 @@ class Pool:
         """As map(), at once."""
         return self._map(func, [((item,), {}) for item in iterable], chunksize, callback, error_callback)
 
-    def starmap(self, func: Callable[..., Any], iterable: Iterable[Any], chunksize: int | None = None) -> list[Any]:
+    def starmap(
+        self, func: Callable[..., Any], iterable: Iterable[Any], chunksize: int | None = None
+    ) -> list[Any]:
         """func(*item) for each item, in order."""
         return list(self.starmap_async(func, iterable, chunksize).get())
 
@@ -236,7 +253,9 @@ class Pool:
         """As starmap(), at once."""
         return self._map(func, [(tuple(item), {}) for item in iterable], chunksize, callback, error_callback)
 
-    def imap(self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int | None = 1) -> Iterator[Any]:
+    def imap(
+        self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int | None = 1
+    ) -> Iterator[Any]:
         """As map(), as an iterator over results in order."""
         self._check()
         return _Results(self, func, iterable, chunksize or 1, True)
