@@ -193,7 +193,7 @@ class ActorCall:
 def is_zygote() -> bool:
     """Whether this process was started as a zygote."""
 
-def run_zygote(preload: Callable[[str], None]) -> WorkerBoot:
+def run_zygote(preload: Callable[[str], None], at_end: Callable[[], None]) -> WorkerBoot:
     """Forks workers until the node is gone; returns in each child."""
 
 def open_worker(boot: WorkerBoot) -> dict[str, Any]:

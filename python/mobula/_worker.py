@@ -29,6 +29,7 @@ def serve(boot: _core.WorkerBoot) -> None:
         info = _core.open_worker(boot)
         _enter_job(info.pop("job_config"))
         signal(SIGINT, _interrupt)
+        os.register_at_fork(after_in_child=_forget)
         status = _core.run_worker()
         _leave()
     except BaseException:
@@ -37,6 +38,13 @@ def serve(boot: _core.WorkerBoot) -> None:
         traceback.print_exc()
     finally:
         os._exit(status)
+
+
+def _forget() -> None:
+    """In a process that a task forked: the worker's engine is not its own."""
+    global serving
+    serving = False
+    _core.forget()
 
 
 def _enter_job(config: str) -> None:

@@ -111,7 +111,7 @@ void Outside::send_to_zygote(char kind, WorkerId worker, uint32_t slot, std::str
   order.kind = static_cast<OrderKind>(kind);
   order.worker = worker.value;
   order.slot = slot;
-  std::memcpy(order.module, text.data(), std::min(text.size(), sizeof order.module - 1));
+  text.copy(order.module, sizeof order.module - 1);
   iovec part{&order, sizeof order};
   msghdr message{};
   message.msg_iov = &part;

@@ -19,6 +19,12 @@ constexpr uint64_t kIdleUs = 1'000'000;
 constexpr size_t kStartingMax = 16;
 constexpr uint64_t kStartPauseUs = 200'000;  // after a worker that ended before it was ready
 
+/// What a worker that waits lets others use meanwhile: its CPUs, and nothing else.
+ResourceMap lent_of(const ResourceMap& held) {
+  auto cpus = held.find("CPU");
+  return cpus == held.end() ? ResourceMap{} : ResourceMap{*cpus};
+}
+
 }  // namespace
 
 Scheduler::Scheduler(SchedOptions options) : options_(std::move(options)), ledger_(options_.resources) {}
@@ -93,7 +99,8 @@ bool Scheduler::open_lease(ClassId id, Class& cls, uint64_t now_us, SchedEffects
 }
 
 void Scheduler::close_lease(WorkerState& worker, uint64_t now_us) {
-  if (worker.blocked == 0) ledger_.release(worker.held);
+  if (worker.blocked > 0) ledger_.reacquire(lent_of(worker.held));
+  ledger_.release(worker.held);
   ledger_.release_gpus(worker.gpus);
   worker.held.clear();
   worker.gpus.clear();
@@ -210,7 +217,8 @@ void Scheduler::on_actor_alive(WorkerId id, const ResourceMap& for_life) {
   auto found = workers_.find(id);
   if (found == workers_.end() || found->second.phase != Phase::kActor) return;
   WorkerState& worker = found->second;
-  if (worker.blocked == 0) ledger_.release(worker.held);
+  if (worker.blocked > 0) ledger_.reacquire(lent_of(worker.held));
+  ledger_.release(worker.held);
   ledger_.reacquire(for_life);
   worker.held = for_life;
   worker.blocked = 0;
@@ -238,7 +246,7 @@ uint64_t Scheduler::on_blocked(WorkerId id, SchedEffects& out) {
   bool constructs = worker.phase == Phase::kActor && !worker.inflight.empty();
   if (worker.phase != Phase::kLeased && !constructs) return 0;  // what an actor has for life it keeps
   if (worker.blocked++ > 0) return worker.lease_number;
-  ledger_.release(worker.held);
+  ledger_.release(lent_of(worker.held));
   if (worker.inflight.size() > 1 && !worker.expects_take_back) {
     worker.expects_take_back = true;
     out.take_back.push_back(id);
@@ -250,7 +258,7 @@ void Scheduler::on_unblocked(WorkerId id, uint64_t lease_number) {
   auto found = workers_.find(id);
   if (found == workers_.end() || found->second.blocked == 0) return;
   if (found->second.lease_number != lease_number) return;  // the task that waited ended before its request
-  if (--found->second.blocked == 0) ledger_.reacquire(found->second.held);
+  if (--found->second.blocked == 0) ledger_.reacquire(lent_of(found->second.held));
 }
 
 void Scheduler::on_taken_back(WorkerId id, const std::vector<TaskId>& tasks) {
@@ -297,9 +305,9 @@ void Scheduler::check() const {
     bool has_lease = worker.phase == Phase::kLeased || worker.phase == Phase::kActor;
     CHECK(has_lease || (worker.held.empty() && worker.inflight.empty() && worker.gpus.empty()));
     CHECK(has_lease || worker.blocked == 0);
-    if (has_lease && worker.blocked == 0) {
-      for (const auto& [name, amount] : worker.held) held[name] += amount;
-    }
+    for (const auto& [name, amount] : worker.held) held[name] += amount;
+    if (worker.blocked == 0) continue;
+    for (const auto& [name, amount] : lent_of(worker.held)) held[name] -= amount;
   }
   for (const auto& [name, amount] : ledger_.total()) {
     auto available = ledger_.available().find(name);

@@ -189,6 +189,25 @@ TEST_F(SchedTest, ABlockedWorkerGetsNoMoreTasks) {
   EXPECT_EQ(free_cpus(), kResourceUnit);
 }
 
+TEST_F(SchedTest, ABlockedWorkerLendsNothingButItsCpu) {
+  Scheduler rich({{{"CPU", kResourceUnit}, {"lock", kResourceUnit}}, 4, 1});
+  ClassId cls = rich.class_of({{{"CPU", kResourceUnit}, {"lock", kResourceUnit}}, "", false});
+  rich.enqueue(task(1), cls);
+  rich.enqueue(task(2), cls);
+  rich.dispatch(now, out);
+  rich.on_worker_started(out.spawned.at(0), now);
+  rich.dispatch(now, out);
+  uint64_t lease = rich.on_blocked(out.spawned.at(0), out);
+  rich.check();
+  EXPECT_EQ(rich.ledger().available().at("CPU"), kResourceUnit);
+  EXPECT_EQ(rich.ledger().available().at("lock"), 0);
+  rich.on_unblocked(out.spawned.at(0), lease);
+  EXPECT_EQ(rich.ledger().available().at("CPU"), 0);
+  rich.on_blocked(out.spawned.at(0), out);
+  rich.on_worker_lost(out.spawned.at(0), now);
+  EXPECT_EQ(rich.ledger().available(), rich.ledger().total());
+}
+
 TEST_F(SchedTest, ARequestThatOutlivesItsTaskDoesNotTakeTheNextTasksCpu) {
   auto workers = start(1);
   enqueue(1, 1, plain);

@@ -162,7 +162,7 @@ void Encoded::write(const EnvelopePlan& plan, std::span<uint8_t> out) const {
 }
 
 bool encode(PyObject* value, std::string_view where, Encoded* out) {
-  if (encode_plainly(value, out)) return true;
+  if (encode_plainly(value, out) || encode_array(value, out)) return true;
   Noting noting(out);
   out->tag = Tag::kPickle;
   if (pickle_into(value, out)) return true;

@@ -48,7 +48,10 @@ class HeldBuffer {
   }
 
   /// False with a Python error set: no buffer, or not contiguous.
-  bool take(PyObject* object) { return PyObject_GetBuffer(object, &view_, PyBUF_ANY_CONTIGUOUS) == 0; }
+  bool take(PyObject* object, int flags = PyBUF_ANY_CONTIGUOUS) {
+    return PyObject_GetBuffer(object, &view_, flags) == 0;
+  }
+  const Py_buffer& view() const { return view_; }
   size_t size() const { return static_cast<size_t>(view_.len); }
   std::string_view bytes() const { return {static_cast<const char*>(view_.buf), size()}; }
 

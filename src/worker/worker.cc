@@ -20,13 +20,13 @@ class RingWorker : public Worker {
   explicit RingWorker(const WorkerBoot& boot) : id_(boot.id) {}
 
   Status open(const WorkerBoot& boot) {
-    ASSIGN_OR_RETURN(link_, RingLink::open(boot.control_fd, boot.arena_fd, boot.slot,
-                                           [this](DownMessage message) { on_message(message); }));
+    ASSIGN_OR_RETURN(link_, RingLink::open(boot.control_fd, boot.arena_fd, boot.slot));
     const SegmentHeader& segment = link_->segment();
     node_id_.assign(segment.node_id, sizeof segment.node_id);
     job_id_.assign(segment.job_id, sizeof segment.job_id);
     job_config_ = link_->job_config();
     client_ = std::make_unique<Client>(link_, ClientId{boot.id.value}, segment.session);
+    link_->start([this](DownMessage message) { on_message(message); });
     return Status::ok();
   }
 

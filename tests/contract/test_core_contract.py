@@ -6,9 +6,10 @@ import gc
 import os
 import time
 
-import mobula as ray
 import numpy as np
 import pytest
+
+import mobula as ray
 from mobula import _core
 
 WORLDS = {

@@ -8,6 +8,7 @@ import threading
 
 import numpy as np
 import pytest
+
 from mobula import _core, util
 
 Point = collections.namedtuple("Point", "x y")
@@ -19,10 +20,34 @@ def there_and_back(value):
 
 @pytest.mark.parametrize(
     "value",
-    [None, True, False, 0, -1, 2**62, 2**64, -(2**70), 1.5, float("inf"), "", "ünï\U0001f41f", b"", b"\x00\xff",
-     (1, "a"), [1, [2]], {"a": (1,)}, {1, 2}, frozenset("ab"), bytearray(b"xy"), 1 + 2j, range(3), Point(1, 2), int],
+    [
+        None,
+        True,
+        False,
+        0,
+        -1,
+        2**62,
+        2**64,
+        -(2**70),
+        1.5,
+        float("inf"),
+        "",
+        "ünï\U0001f41f",
+        b"",
+        b"\x00\xff",
+        (1, "a"),
+        [1, [2]],
+        {"a": (1,)},
+        {1, 2},
+        frozenset("ab"),
+        bytearray(b"xy"),
+        1 + 2j,
+        range(3),
+        Point(1, 2),
+        int,
+    ],
     ids=repr,
-)  # fmt: skip
+)
 def test_a_value_comes_back_equal_and_of_its_type(value):
     back = there_and_back(value)
     assert back == value
@@ -64,7 +89,11 @@ def test_functions_and_classes_made_on_the_spot_travel():
             return base
 
     assert there_and_back(lambda x: x + base)(5) == 15
-    assert there_and_back(Local())().value() == 10 if callable(Local()) else there_and_back(Local()).value() == 10
+    assert (
+        there_and_back(Local())().value() == 10
+        if callable(Local())
+        else there_and_back(Local()).value() == 10
+    )
 
 
 def test_a_picker_that_failed_does_not_spoil_the_next_value():
@@ -95,7 +124,9 @@ def test_a_serializer_is_used_until_it_is_taken_back():
         def __init__(self, name):
             self.name, self.lock = name, threading.Lock()
 
-    util.register_serializer(Handle, serializer=lambda h: h.name, deserializer=lambda name: Handle(name + "!"))
+    util.register_serializer(
+        Handle, serializer=lambda h: h.name, deserializer=lambda name: Handle(name + "!")
+    )
     assert there_and_back(Handle("h")).name == "h!"
     util.deregister_serializer(Handle)
     with pytest.raises(TypeError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 
 import pytest
+
 from mobula import exceptions
 from mobula.exceptions import RayError, RayTaskError
 
@@ -21,15 +22,25 @@ class Final(Exception):
 
 
 def dual(cause):
-    return RayTaskError("f", f"Traceback\n{type(cause).__name__}: {cause}", cause, pid=1).as_instanceof_cause()
+    return RayTaskError(
+        "f", f"Traceback\n{type(cause).__name__}: {cause}", cause, pid=1
+    ).as_instanceof_cause()
 
 
 @pytest.mark.parametrize(
     "cause",
-    [ValueError("v"), KeyError("k"), OSError(2, "gone"), UnicodeDecodeError("utf-8", b"x", 0, 1, "bad"), SystemExit(3),
-     ImportError("i", name="m"), StopIteration(4), OrderError(7, "late")],
+    [
+        ValueError("v"),
+        KeyError("k"),
+        OSError(2, "gone"),
+        UnicodeDecodeError("utf-8", b"x", 0, 1, "bad"),
+        SystemExit(3),
+        ImportError("i", name="m"),
+        StopIteration(4),
+        OrderError(7, "late"),
+    ],
     ids=lambda cause: type(cause).__name__,
-)  # fmt: skip
+)
 def test_an_error_is_a_task_error_and_its_cause_at_once(cause):
     error = dual(cause)
     assert isinstance(error, RayTaskError) and isinstance(error, RayError)
@@ -67,10 +78,16 @@ def test_an_exception_group_keeps_its_exceptions():
 
 @pytest.mark.parametrize(
     ("child", "parent"),
-    [("GetTimeoutError", TimeoutError), ("ActorDiedError", exceptions.RayActorError), ("OwnerDiedError", exceptions.ObjectLostError),
-     ("ActorAlreadyExistsError", ValueError), ("ActorHandleNotFoundError", ValueError), ("RayChannelTimeoutError", TimeoutError),
-     ("ReferenceCountingAssertionError", AssertionError)],
-)  # fmt: skip
+    [
+        ("GetTimeoutError", TimeoutError),
+        ("ActorDiedError", exceptions.RayActorError),
+        ("OwnerDiedError", exceptions.ObjectLostError),
+        ("ActorAlreadyExistsError", ValueError),
+        ("ActorHandleNotFoundError", ValueError),
+        ("RayChannelTimeoutError", TimeoutError),
+        ("ReferenceCountingAssertionError", AssertionError),
+    ],
+)
 def test_the_tree_is_rays(child, parent):
     kind = getattr(exceptions, child)
     assert issubclass(kind, parent) and issubclass(kind, RayError)
@@ -85,6 +102,8 @@ def test_each_code_of_the_engine_has_an_exception():
 
 
 def test_an_error_of_another_language_names_its_type():
-    error = exceptions._task_error({"type": "std::runtime_error", "message": "why", "function": "Add", "pid": 5})
+    error = exceptions._task_error(
+        {"type": "std::runtime_error", "message": "why", "function": "Add", "pid": 5}
+    )
     assert isinstance(error, exceptions.CrossLanguageError)
     assert "std::runtime_error: why" in str(error) and "Add" in str(error)

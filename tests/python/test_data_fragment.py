@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 from mobula.data.block import table_from_batch, table_to_rows
-from mobula.data.expressions import col
 from mobula.data.columns import FilterExpression, Project, WithColumns
+from mobula.data.expressions import col
 from mobula.data.fragment import BLOCK, FAILURE, RECORD, ROWS_ONLY, STAGE, BlockBuilder, Fragment
 from mobula.data.function import UserFunction
 from mobula.data.stage import MapBatches, RowFunctions, Run, TakeRows, rebatched
@@ -34,7 +34,12 @@ def run(fragment, *inputs, groups=None):
         kind, last, stages, group, rows, size, _, _, _ = RECORD.unpack_from(record)
         block = block.table if isinstance(block, _Wired) else block
         tail = record[RECORD.size + stages * STAGE.size :]
-        out.append(({"kind": kind, "last": bool(last), "group": group, "rows": rows, "bytes": size, "tail": tail}, block))
+        out.append(
+            (
+                {"kind": kind, "last": bool(last), "group": group, "rows": rows, "bytes": size, "tail": tail},
+                block,
+            )
+        )
     return out
 
 
@@ -178,7 +183,11 @@ def test_async_functions_overlap_and_keep_their_order():
 
 
 def test_columns_are_computed_chosen_and_renamed():
-    stages = [WithColumns([("y", col("id") * 2), ("half", col("id") / 2)]), Project(drop=["id"]), Project(rename={"y": "z"})]
+    stages = [
+        WithColumns([("y", col("id") * 2), ("half", col("id") / 2)]),
+        Project(drop=["id"]),
+        Project(rename={"y": "z"}),
+    ]
     assert rows_of(run(fragment_of(*stages), table(0, 2))) == [{"z": 0, "half": 0.0}, {"z": 2, "half": 0.5}]
 
 
@@ -237,7 +246,13 @@ def test_zero_copy_batches_are_read_only_and_copies_are_not():
     block = pa.table({"id": pa.array([1, 2, 3])})
     flags = []
     for zero_copy in (True, False):
-        stage = MapBatches(UserFunction(lambda b: flags.append(b["id"].flags.writeable) or b), None, "numpy", zero_copy, False)
+        stage = MapBatches(
+            UserFunction(lambda b: flags.append(b["id"].flags.writeable) or b),
+            None,
+            "numpy",
+            zero_copy,
+            False,
+        )
         run(fragment_of(stage), block)
     assert flags == [False, True]
 

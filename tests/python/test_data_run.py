@@ -54,7 +54,9 @@ class Scale:
 
 
 def test_rows_come_in_the_order_of_the_input_even_if_nobody_asked():
-    dataset = mobula.data.range(300, override_num_blocks=30).map_batches(lambda b: time.sleep(0.002 * (b["id"][0] % 3)) or b)
+    dataset = mobula.data.range(300, override_num_blocks=30).map_batches(
+        lambda b: time.sleep(0.002 * (b["id"][0] % 3)) or b
+    )
     assert ids(dataset) == list(range(300))
     assert ids(dataset.materialize()) == list(range(300))
     assert [row["id"] for row in dataset.take(5)] == list(range(5))
@@ -62,12 +64,16 @@ def test_rows_come_in_the_order_of_the_input_even_if_nobody_asked():
 
 def test_streams_keep_the_order_when_asked(context):
     context.execution_options.preserve_order = True
-    dataset = mobula.data.range(100, override_num_blocks=20).map_batches(lambda b: time.sleep(0.01 * (b["id"][0] % 2)) or b)
+    dataset = mobula.data.range(100, override_num_blocks=20).map_batches(
+        lambda b: time.sleep(0.01 * (b["id"][0] % 2)) or b
+    )
     assert [row["id"] for row in dataset.iter_rows()] == list(range(100))
 
 
 def test_actors_are_made_once_and_end_with_the_run():
-    dataset = mobula.data.range(200, override_num_blocks=20).map_batches(Scale, fn_constructor_args=(3,), concurrency=2)
+    dataset = mobula.data.range(200, override_num_blocks=20).map_batches(
+        Scale, fn_constructor_args=(3,), concurrency=2
+    )
     rows = dataset.take_all()
     assert [row["id"] for row in rows] == [3 * i for i in range(200)]
     assert 1 <= len({row["pid"] for row in rows}) <= 2
@@ -103,7 +109,9 @@ def test_a_limit_runs_only_what_it_needs(tmp_path):
 
 
 def test_limits_cut_blocks_in_the_middle_of_a_plan():
-    dataset = mobula.data.range(100, override_num_blocks=7).limit(33).map_batches(lambda b: {"id": b["id"] + 1})
+    dataset = (
+        mobula.data.range(100, override_num_blocks=7).limit(33).map_batches(lambda b: {"id": b["id"] + 1})
+    )
     assert ids(dataset) == list(range(1, 34))
     assert mobula.data.range(50).limit(0).take_all() == []
     assert ids(mobula.data.range(50, override_num_blocks=3).materialize().limit(20)) == list(range(20))
@@ -248,7 +256,9 @@ def test_more_data_than_the_budget_streams_through(context):
     def make(batch):
         return {"id": batch["id"], "payload": np.ones((len(batch["id"]), 1 << 20), np.uint8)}
 
-    dataset = mobula.data.range(100, override_num_blocks=50).map_batches(make).map_batches(Slow, concurrency=1)
+    dataset = (
+        mobula.data.range(100, override_num_blocks=50).map_batches(make).map_batches(Slow, concurrency=1)
+    )
     seen = sorted(int(i) for batch in dataset.iter_batches(batch_size=2) for i in batch["id"])
     assert seen == list(range(100))
     stats = dataset.stats()
@@ -296,6 +306,11 @@ def test_stats_say_what_happened():
     dataset = mobula.data.range(100, override_num_blocks=4).map_batches(Scale, concurrency=1)
     dataset.materialize()
     text = dataset.stats()
-    for part in ("MapBatches(Scale)", "100 rows", "at work", "Bottleneck" if "Bottleneck" in text else "Run:"):
+    for part in (
+        "MapBatches(Scale)",
+        "100 rows",
+        "at work",
+        "Bottleneck" if "Bottleneck" in text else "Run:",
+    ):
         assert part in text
     assert "num_rows=?" in repr(dataset)

@@ -144,7 +144,6 @@ Fiber<std::optional<uint64_t>> Client::allocate(uint64_t bytes, uint64_t timeout
   if (reply.code == Code::kOk) co_return reply.number;
   world_.expect(reply.code == Code::kFull || (reply.code == Code::kTimeout && timeout_us > 0),
                 "an allocation failed: " + reply.text);
-  world_.any_full |= reply.code == Code::kFull;
   co_return std::nullopt;
 }
 

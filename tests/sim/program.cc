@@ -13,6 +13,7 @@ constexpr char kSpace[] = "simulation";
 struct Pool {
   Client& client;
   int depth = 0;
+  bool may_wait = true;  // for others: actors, and who holds what cannot be lent, would wait in circles
   std::vector<ObjectId> objects;
   std::vector<ActorId> actors;
 
@@ -45,7 +46,7 @@ struct Pool {
 uint64_t pages_for(Pool& pool) {
   const Shape& shape = pool.world().shape();
   if (!pool.random().chance(shape.big)) return 0;
-  return pool.random().between(1, std::max<uint64_t>(shape.arena_pages / 3, 1));
+  return pool.random().between(1, std::max<uint64_t>(shape.arena_pages / (shape.tight ? 3 : 40), 1));
 }
 
 FunctionId function_for(Pool& pool) {
@@ -105,7 +106,7 @@ Fiber<> wait(Pool& pool) {
   if (ids.empty()) co_return;
   auto count = static_cast<uint32_t>(pool.random().between(1, ids.size()));
   bool limited = pool.random().chance(0.5);
-  if (!limited && pool.random().chance(0.3)) {
+  if (!limited && pool.depth == 0 && pool.random().chance(0.5)) {  // a worker would not lend its CPU
     co_await pool.client.ready(ids);
     co_return;
   }
@@ -151,7 +152,8 @@ void submit(Pool& pool) {
                               ? 0
                               : kResourceUnit * static_cast<int64_t>(pool.random().between(1, cpus)) /
                                     (pool.random().chance(0.2) ? 2 : 1);
-  if (pool.random().chance(0.1)) spec.resources["special"] = kResourceUnit;
+  facts.may_wait = !pool.random().chance(0.1);
+  if (!facts.may_wait) spec.resources["special"] = kResourceUnit;
   if (pool.random().chance(0.1)) spec.runtime_env = "environment";
   for (int32_t i = 0; i < facts.returns; ++i) {
     ObjectId result = pool.world().object(id, static_cast<uint32_t>(i));
@@ -169,6 +171,7 @@ void call(Pool& pool) {
   TaskFacts facts = facts_for(pool);
   facts.actor = actor;
   facts.max_retries = static_cast<int32_t>(pool.random().below(3)) - 1;
+  facts.may_wait = false;
   facts.order = ++pool.world().actors.at(actor).calls[pool.client.id()];
   TaskSpec spec = spec_for(pool, id, facts);
   spec.actor = actor;
@@ -185,6 +188,7 @@ Fiber<> create_actor(Pool& pool) {
   facts.actors.clear();
   facts.actor = ActorId{id.value};
   facts.creates_actor = true;
+  facts.may_wait = false;
   ActorFacts actor;
   ActorSpec spec;
   spec.creation = spec_for(pool, id, facts);
@@ -292,10 +296,10 @@ Fiber<> act(Pool& pool) {
       break;
     case 2:
     case 3:
-      co_await get(pool);
+      if (pool.may_wait) co_await get(pool);
       break;
     case 4:
-      co_await wait(pool);
+      if (pool.may_wait) co_await wait(pool);
       break;
     case 5:
       pool.release_one();
@@ -317,7 +321,7 @@ Fiber<> act(Pool& pool) {
       break;
     case 11:
     case 12:
-      co_await stream(pool);
+      if (pool.may_wait) co_await stream(pool);
       break;
     case 13:
     case 14:
@@ -334,14 +338,14 @@ Fiber<> act(Pool& pool) {
 // ---- threads ----------------------------------------------------------------------------------------
 
 Fiber<> driver_thread(Client& driver, int) {
-  Pool pool{driver, 0, {}, {}};
+  Pool pool{driver, 0, true, {}, {}};
   for (int i = 0; i < driver.world().shape().actions; ++i) co_await act(pool);
   co_await get(pool);
   pool.release_all();
 }
 
 Fiber<> last_thread(Client& driver) {
-  Pool pool{driver, 0, {}, {}};
+  Pool pool{driver, 0, true, {}, {}};
   for (int i = 0; i < 3; ++i) {
     RequestId request = driver.next_request();
     UpMessage message = FindActorMessage{request, "name " + std::to_string(i), kSpace};
@@ -400,7 +404,7 @@ Fiber<> task_body(Worker& worker, std::shared_ptr<Execution> execution) {
     arguments.push_back(worker.look_at(facts.refs[i], execution->run.values.at(i)));
     world.expect(arguments.back().kind == PayloadKind::kValue, "a task does not begin with an error as argument");
   }
-  Pool pool{worker, facts.depth, {}, {}};
+  Pool pool{worker, facts.depth, facts.may_wait, {}, {}};
   for (ObjectId inner : facts.nested) pool.add(inner);
   for (ActorId actor : facts.actors) {
     worker.hold(pool.life_of(actor));
@@ -420,7 +424,9 @@ Fiber<> task_body(Worker& worker, std::shared_ptr<Execution> execution) {
     mine.raised |= raised;
     if (mine.creates_actor) world.actors.at(mine.actor).ended = true;
     std::vector<Located> error{error_value(raised ? PayloadKind::kTaskError : PayloadKind::kCancelled, "it ended badly")};
-    worker.finish(*execution, std::move(error), raised && worker.random().chance(0.5), false);
+    bool retriable = raised && worker.random().chance(0.5);
+    mine.crashes += retriable;  // it takes one try as well
+    worker.finish(*execution, std::move(error), retriable, false);
     pool.release_all();
     co_return;
   }

@@ -35,7 +35,8 @@ Shape shape_of(uint64_t seed) {
   Shape shape;
   shape.seed = seed;
   shape.cpus = static_cast<int64_t>(random.between(1, 4));
-  shape.arena_pages = random.chance(0.4) ? random.between(6, 16) : random.between(24, 400);
+  shape.tight = random.chance(0.6);
+  shape.arena_pages = shape.tight ? random.between(6, 60) : random.between(40, 400);
   shape.idle_workers_max = random.between(1, 4);
   shape.delay_us_max = random.chance(0.3) ? 0 : random.between(1, 3'000);
   shape.disk_us_max = random.between(1, 20'000);
@@ -273,7 +274,7 @@ bool World::is_explained(ObjectId id, PayloadKind kind) const {
 }
 
 bool World::is_explained(ObjectId id, PayloadKind kind, std::set<TaskId>& seen) const {
-  if (kind == PayloadKind::kStoreFull) return any_full || shape_.arena_pages < 24 || any_disk_fault;
+  if (kind == PayloadKind::kStoreFull) return shape_.tight || any_disk_fault;
   if (kind == PayloadKind::kObjectLost) return any_disk_fault;
   auto found = tasks.find(id.task);
   if (found == tasks.end() || !seen.insert(id.task).second) return false;
@@ -289,8 +290,13 @@ bool World::is_explained(ObjectId id, PayloadKind kind, std::set<TaskId>& seen) 
   if (kind == PayloadKind::kActorUnavailable) explained = actor != nullptr && actor->crashed;
   if (kind == PayloadKind::kCancelled) explained = any_cancelled || task.dropped;
   for (ObjectId ref : task.refs) explained = explained || is_explained(ref, kind, seen);
-  if (actor != nullptr && kind == PayloadKind::kActorDied && any_start_failed) explained = true;
-  return explained;
+  if (actor == nullptr || kind != PayloadKind::kActorDied) return explained;
+  for (ObjectId ref : tasks.at(TaskId{task.actor.value}).refs) {  // its constructor could not run
+    for (auto one = PayloadKind::kTaskError; one < PayloadKind::kStreamEnd; one = PayloadKind(int(one) + 1)) {
+      explained = explained || is_explained(ref, one);
+    }
+  }
+  return explained || any_start_failed;
 }
 
 void World::trace(const std::string& line) {

@@ -25,6 +25,7 @@ struct Shape {
   uint64_t seed = 0;
   int64_t cpus = 2;
   uint64_t arena_pages = 32;
+  bool tight = false;  // values are large for the arena: what is in use at once may not fit
   size_t workers_max = 200, idle_workers_max = 2;
   uint64_t delay_us_max = 500, disk_us_max = 5'000;
   int threads = 2, actions = 12, tasks_max = 80;
@@ -45,7 +46,7 @@ struct TaskFacts {
   uint64_t order = 0;  // among the caller's calls to the actor
   uint32_t items = 0;  // of a stream
   uint32_t crashes = 0;
-  bool raised = false, dropped = false;
+  bool raised = false, dropped = false, may_wait = true;
 };
 
 struct ActorFacts {
@@ -99,7 +100,7 @@ class World {
 
   std::map<TaskId, TaskFacts> tasks;
   std::map<ActorId, ActorFacts> actors;
-  bool any_cancelled = false, any_start_failed = false, any_disk_fault = false, any_full = false;
+  bool any_cancelled = false, any_start_failed = false, any_disk_fault = false;
   int tasks_made = 0;
   bool verbose = false;
 

@@ -28,7 +28,11 @@ class PartialAggregate(Stage):
         for block in blocks:
             names = self.columns
             if names is None:
-                names = [f.name for f in block.schema if pa.types.is_integer(f.type) or pa.types.is_floating(f.type)]
+                names = [
+                    f.name
+                    for f in block.schema
+                    if pa.types.is_integer(f.type) or pa.types.is_floating(f.type)
+                ]
             for name in names:
                 if block.num_columns and name not in block.column_names:
                     raise KeyError(f"no column is called {name!r}; there are {block.column_names}")
@@ -81,7 +85,9 @@ def joined(parts: list[dict[str, Any]]) -> dict[str, Any]:
             mean = out.get("mean", 0.0)
             difference = part["mean"] - mean
             out["mean"] = mean + difference * more / out["count"]
-            out["squares"] = out.get("squares", 0.0) + part["squares"] + difference**2 * before * more / out["count"]
+            out["squares"] = (
+                out.get("squares", 0.0) + part["squares"] + difference**2 * before * more / out["count"]
+            )
     return out
 
 

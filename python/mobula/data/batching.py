@@ -17,7 +17,9 @@ from mobula.data.stage import rebatched
 
 def checked_batch_size(batch_size: Any, what: str) -> int | None:
     """A positive number or None."""
-    if batch_size is None or (isinstance(batch_size, int) and not isinstance(batch_size, bool) and batch_size > 0):
+    if batch_size is None or (
+        isinstance(batch_size, int) and not isinstance(batch_size, bool) and batch_size > 0
+    ):
         return batch_size
     raise ValueError(f"{what}: batch_size={batch_size!r}; give a positive int, or None for whole blocks")
 
@@ -39,7 +41,9 @@ def batches(
         yield table_to_batch(table, batch_format)
 
 
-def shuffled(blocks: Iterator[pa.Table], rows_min: int, batch_size: int, seed: int | None) -> Iterator[pa.Table]:
+def shuffled(
+    blocks: Iterator[pa.Table], rows_min: int, batch_size: int, seed: int | None
+) -> Iterator[pa.Table]:
     """Rows in random order, drawn from a buffer of at least `rows_min` rows while there are so many."""
     if rows_min < 1:
         raise ValueError(f"local_shuffle_buffer_size={rows_min}: give at least 1")
@@ -109,7 +113,9 @@ def torch_batches(
             continue
         tensors = torch_batch(batch, dtypes, "cpu" if pin_memory else place)
         if pin_memory:
-            tensors = {name: tensor.pin_memory().to(place, non_blocking=True) for name, tensor in tensors.items()}
+            tensors = {
+                name: tensor.pin_memory().to(place, non_blocking=True) for name, tensor in tensors.items()
+            }
         yield tensors
 
 

@@ -55,7 +55,9 @@ def column_from_values(values: Any) -> pa.Array | pa.ChunkedArray:
             return _column_from_series(values)
         return _column_from_ndarray(np.asarray(values))
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
-        raise TypeError(f"a column must be an array or a list with one value for each row, got {type(values)}")
+        raise TypeError(
+            f"a column must be an array or a list with one value for each row, got {type(values)}"
+        )
     return _column_from_list(list(values))
 
 
@@ -135,9 +137,10 @@ def column_to_numpy(column: pa.ChunkedArray) -> np.ndarray:
         column = pa.chunked_array([chunk.storage for chunk in column.chunks], kind.storage_type)
     if pa.types.is_dictionary(kind):
         column = column.cast(kind.value_type)
-    if column.num_chunks == 1:
-        return column.chunk(0).to_numpy(zero_copy_only=False)
-    return column.to_numpy()
+    values: np.ndarray = (
+        column.chunk(0).to_numpy(zero_copy_only=False) if column.num_chunks == 1 else column.to_numpy()
+    )
+    return values
 
 
 def column_to_python(column: pa.ChunkedArray) -> list[Any]:
@@ -146,7 +149,8 @@ def column_to_python(column: pa.ChunkedArray) -> list[Any]:
         return list(tensor_to_numpy(column))
     if isinstance(column.type, ObjectType):
         return objects_to_python(column)
-    return column.to_pylist()
+    values: list[Any] = column.to_pylist()
+    return values
 
 
 def _objects(values: list[Any]) -> np.ndarray:
@@ -168,7 +172,7 @@ def table_to_rows(table: pa.Table) -> list[dict[str, Any]]:
     columns = [column_to_python(column) for column in table.columns]
     if not columns:
         return [{} for _ in range(table.num_rows)]
-    return [dict(zip(names, values)) for values in zip(*columns)]
+    return [dict(zip(names, values, strict=False)) for values in zip(*columns, strict=False)]
 
 
 def table_from_rows(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
@@ -288,7 +292,9 @@ def _common_type(left: pa.DataType, right: pa.DataType) -> pa.DataType:
     if pa.types.is_null(left):
         return right
     if is_tensor(left) and is_tensor(right):
-        sizes = [len(t.shape) if isinstance(t, pa.FixedShapeTensorType) else t.dimensions for t in (left, right)]
+        sizes = [
+            len(t.shape) if isinstance(t, pa.FixedShapeTensorType) else t.dimensions for t in (left, right)
+        ]
         if sizes[0] == sizes[1]:
             dtype = np.result_type(left.value_type.to_pandas_dtype(), right.value_type.to_pandas_dtype())
             return RaggedTensorType(pa.from_numpy_dtype(dtype), sizes[0])

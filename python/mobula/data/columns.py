@@ -56,7 +56,9 @@ class WithColumns(Stage):
                 if isinstance(values, pa.Scalar):
                     values = pa.array([values.as_py()] * block.num_rows, values.type)
                 place = block.schema.get_field_index(name)
-                block = block.append_column(name, values) if place < 0 else block.set_column(place, name, values)
+                block = (
+                    block.append_column(name, values) if place < 0 else block.set_column(place, name, values)
+                )
             yield block
 
 
@@ -83,7 +85,9 @@ class Project(Stage):
             wanted = [*(self.select or ()), *self.drop, *self.rename]
             missing = [name for name in wanted if name not in block.column_names]
             if missing:
-                raise KeyError(f"no column is called {', '.join(map(repr, missing))}; there are {block.column_names}")
+                raise KeyError(
+                    f"no column is called {', '.join(map(repr, missing))}; there are {block.column_names}"
+                )
             if self.select is not None:
                 block = block.select(self.select)
             if self.drop:

@@ -45,7 +45,9 @@ class ActorPoolStrategy(ComputeStrategy):
         max_size = legacy_max_size if max_size is None else max_size
         if size is not None:
             if min_size is not None or max_size is not None or initial_size is not None:
-                raise ValueError("ActorPoolStrategy: give either size, or min_size, max_size and initial_size")
+                raise ValueError(
+                    "ActorPoolStrategy: give either size, or min_size, max_size and initial_size"
+                )
             min_size = max_size = initial_size = size
         self.min_size = 1 if min_size is None else min_size
         self.max_size = max_size
@@ -76,7 +78,9 @@ def compute_strategy(fn: Any, compute: Any, concurrency: Any) -> ComputeStrategy
     if concurrency is None:
         return ActorPoolStrategy(min_size=1, max_size=None) if is_class else TaskPoolStrategy()
     if isinstance(concurrency, bool) or not isinstance(concurrency, (int, tuple)):
-        raise ValueError(f"concurrency={concurrency!r}: give an int, or a tuple (min, max) or (min, max, initial)")
+        raise ValueError(
+            f"concurrency={concurrency!r}: give an int, or a tuple (min, max) or (min, max, initial)"
+        )
     if isinstance(concurrency, int):
         if concurrency < 1:
             raise ValueError(f"concurrency={concurrency}: must be at least 1")
@@ -86,7 +90,7 @@ def compute_strategy(fn: Any, compute: Any, concurrency: Any) -> ComputeStrategy
     if len(concurrency) not in (2, 3) or not all(isinstance(part, int) for part in concurrency):
         raise ValueError(f"concurrency={concurrency!r}: give (min, max) or (min, max, initial)")
     names = ("min_size", "max_size", "initial_size")
-    return ActorPoolStrategy(**dict(zip(names, concurrency)))
+    return ActorPoolStrategy(**dict(zip(names, concurrency, strict=False)))
 
 
 def _from_compute(is_class: bool, compute: Any, concurrency: Any) -> ComputeStrategy:
@@ -97,5 +101,7 @@ def _from_compute(is_class: bool, compute: Any, concurrency: Any) -> ComputeStra
     if not isinstance(compute, ComputeStrategy):
         raise ValueError(f"compute={compute!r}: give TaskPoolStrategy(…) or ActorPoolStrategy(…)")
     if is_class and isinstance(compute, TaskPoolStrategy):
-        raise ValueError("a class keeps state and needs actors: compute=ActorPoolStrategy(…), or pass a function")
+        raise ValueError(
+            "a class keeps state and needs actors: compute=ActorPoolStrategy(…), or pass a function"
+        )
     return compute

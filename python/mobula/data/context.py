@@ -13,7 +13,6 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
-
 __all__ = ["DataContext", "ExecutionOptions", "ExecutionResources"]
 
 MIB = 1024 * 1024
@@ -76,32 +75,93 @@ _OURS: dict[str, Any] = {
 }
 
 # Ray's other fields: accepted, without effect.
-_IGNORED = """
-enable_pandas_block actor_prefetcher_enabled autoscaling_config use_push_based_shuffle _shuffle_strategy
-pipeline_push_based_shuffle_reduce_tasks default_hash_shuffle_parallelism shuffle_compression
-hash_shuffle_reduce_batch_size hash_shuffle_reduce_get_timeout_s shuffle_input_batch_bytes
-max_hash_shuffle_aggregators min_hash_shuffle_aggregator_wait_time_in_s
-hash_shuffle_aggregator_health_warning_interval_s max_hash_shuffle_finalization_batch_size
-join_operator_actor_num_cpus_override hash_shuffle_operator_actor_num_cpus_override
-hash_aggregate_operator_actor_num_cpus_override use_disk_based_hash_shuffle gpu_shuffle_num_actors
-gpu_shuffle_rmm_pool_size gpu_shuffle_spill_memory_limit gpu_shuffle_setup_timeout_s scheduling_strategy
-scheduling_strategy_large_args large_args_threshold use_polars use_polars_sort use_legacy_dataset_ids
-decoding_size_estimation min_parallelism use_datasource_v2 enable_tensor_extension_casting
-arrow_fixed_shape_tensor_format use_arrow_tensor_v2 enable_fallback_to_arrow_object_ext_type enable_auto_log_stats
-verbose_stats_logs accurate_map_phase_timing per_stage_map_timing trace_allocations use_ray_tqdm
-enable_operator_progress_bars enable_progress_bar_name_truncation enable_rich_progress_bars
-enable_get_object_locations_for_metrics write_file_retry_on_errors warn_on_driver_memory_usage_bytes
-actor_init_retry_on_errors actor_init_max_retries max_consecutive_actor_init_deaths retried_map_errors
-max_map_retries op_resource_reservation_enabled op_resource_reservation_ratio
-output_backpressure_guard_release_interval_s execution_no_progress_timeout_s log_internal_stack_trace
-print_on_execution_start s3_try_create_dir wait_for_min_actors_s retried_io_errors lance_config iceberg_config
-delta_config enable_per_node_metrics enable_stats_summary_collection memory_usage_poll_interval_s dataset_logger_id
-issue_detectors_config isolate_read_workers downstream_capacity_backpressure_ratio
-enable_dynamic_output_queue_size_backpressure enable_lineage_reconstruction_resource_accounting enforce_schemas
-pandas_block_ignore_metadata enable_arrow_backed_pandas_conversion batch_to_block_arrow_format _checkpoint_config
-custom_execution_callback_classes default_map_logical_memory_enabled _enable_ray_data_reconstruction
-object_store_reservation_overshoot_ratio object_store_memory_pressure_fraction eager_free
-""".split()
+_IGNORED = [
+    "enable_pandas_block",
+    "actor_prefetcher_enabled",
+    "autoscaling_config",
+    "use_push_based_shuffle",
+    "_shuffle_strategy",
+    "pipeline_push_based_shuffle_reduce_tasks",
+    "default_hash_shuffle_parallelism",
+    "shuffle_compression",
+    "hash_shuffle_reduce_batch_size",
+    "hash_shuffle_reduce_get_timeout_s",
+    "shuffle_input_batch_bytes",
+    "max_hash_shuffle_aggregators",
+    "min_hash_shuffle_aggregator_wait_time_in_s",
+    "hash_shuffle_aggregator_health_warning_interval_s",
+    "max_hash_shuffle_finalization_batch_size",
+    "join_operator_actor_num_cpus_override",
+    "hash_shuffle_operator_actor_num_cpus_override",
+    "hash_aggregate_operator_actor_num_cpus_override",
+    "use_disk_based_hash_shuffle",
+    "gpu_shuffle_num_actors",
+    "gpu_shuffle_rmm_pool_size",
+    "gpu_shuffle_spill_memory_limit",
+    "gpu_shuffle_setup_timeout_s",
+    "scheduling_strategy",
+    "scheduling_strategy_large_args",
+    "large_args_threshold",
+    "use_polars",
+    "use_polars_sort",
+    "use_legacy_dataset_ids",
+    "decoding_size_estimation",
+    "min_parallelism",
+    "use_datasource_v2",
+    "enable_tensor_extension_casting",
+    "arrow_fixed_shape_tensor_format",
+    "use_arrow_tensor_v2",
+    "enable_fallback_to_arrow_object_ext_type",
+    "enable_auto_log_stats",
+    "verbose_stats_logs",
+    "accurate_map_phase_timing",
+    "per_stage_map_timing",
+    "trace_allocations",
+    "use_ray_tqdm",
+    "enable_operator_progress_bars",
+    "enable_progress_bar_name_truncation",
+    "enable_rich_progress_bars",
+    "enable_get_object_locations_for_metrics",
+    "write_file_retry_on_errors",
+    "warn_on_driver_memory_usage_bytes",
+    "actor_init_retry_on_errors",
+    "actor_init_max_retries",
+    "max_consecutive_actor_init_deaths",
+    "retried_map_errors",
+    "max_map_retries",
+    "op_resource_reservation_enabled",
+    "op_resource_reservation_ratio",
+    "output_backpressure_guard_release_interval_s",
+    "execution_no_progress_timeout_s",
+    "log_internal_stack_trace",
+    "print_on_execution_start",
+    "s3_try_create_dir",
+    "wait_for_min_actors_s",
+    "retried_io_errors",
+    "lance_config",
+    "iceberg_config",
+    "delta_config",
+    "enable_per_node_metrics",
+    "enable_stats_summary_collection",
+    "memory_usage_poll_interval_s",
+    "dataset_logger_id",
+    "issue_detectors_config",
+    "isolate_read_workers",
+    "downstream_capacity_backpressure_ratio",
+    "enable_dynamic_output_queue_size_backpressure",
+    "enable_lineage_reconstruction_resource_accounting",
+    "enforce_schemas",
+    "pandas_block_ignore_metadata",
+    "enable_arrow_backed_pandas_conversion",
+    "batch_to_block_arrow_format",
+    "_checkpoint_config",
+    "custom_execution_callback_classes",
+    "default_map_logical_memory_enabled",
+    "_enable_ray_data_reconstruction",
+    "object_store_reservation_overshoot_ratio",
+    "object_store_memory_pressure_fraction",
+    "eager_free",
+]
 
 
 class DataContext:
@@ -116,7 +176,7 @@ class DataContext:
     _lock = threading.Lock()
 
     def __init__(self) -> None:
-        values = {name: None for name in _IGNORED} | copy.deepcopy(_OURS)
+        values = dict.fromkeys(_IGNORED) | copy.deepcopy(_OURS)
         values["execution_options"] = ExecutionOptions()
         self.__dict__.update(values)
 
@@ -126,7 +186,9 @@ class DataContext:
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise AttributeError(f"DataContext has no field {name!r}{hint}")
         if name == "target_max_block_size" and value is not None and value < 1:
-            raise ValueError(f"target_max_block_size={value!r}: must be at least one byte, or None for no limit")
+            raise ValueError(
+                f"target_max_block_size={value!r}: must be at least one byte, or None for no limit"
+            )
         self.__dict__[name] = value
 
     def __getattr__(self, name: str) -> Any:

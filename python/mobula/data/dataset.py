@@ -14,7 +14,13 @@ import pyarrow as pa
 
 from mobula.data.aggregate import PartialAggregate, PartialUnique, finished, joined
 from mobula.data.batching import checked_batch_size
-from mobula.data.block import checked_batch_format, concat_tables, table_to_batch, table_to_pandas, table_to_rows
+from mobula.data.block import (
+    checked_batch_format,
+    concat_tables,
+    table_to_batch,
+    table_to_pandas,
+    table_to_rows,
+)
 from mobula.data.columns import AddColumn, FilterExpression, Project, WithColumns
 from mobula.data.compute import ComputeStrategy, TaskPoolStrategy, compute_strategy
 from mobula.data.context import DataContext
@@ -78,7 +84,9 @@ class Dataset:
         schema = self._known_schema()
         columns = "Unknown schema"
         if schema is not None:
-            columns = "{" + ", ".join(f"{n}: {t}" for n, t in zip(schema.names, schema.types)) + "}"
+            columns = (
+                "{" + ", ".join(f"{n}: {t}" for n, t in zip(schema.names, schema.types, strict=False)) + "}"
+            )
         rows = self._node.row_count()
         name = f"name={self._name}, " if self._name else ""
         return f"{type(self).__name__}({name}num_rows={'?' if rows is None else rows}, schema={columns})"
@@ -96,14 +104,21 @@ class Dataset:
         """Prints the logical plan, and the operators that it runs as."""
         print("Logical plan:\n" + explain(self._node))
         ops = lower(self._node, self._context)
-        lines = [f"{place} {op.name} <- {op.upstream}" if op.upstream else f"{place} {op.name}" for place, op in enumerate(ops)]
+        lines = [
+            f"{place} {op.name} <- {op.upstream}" if op.upstream else f"{place} {op.name}"
+            for place, op in enumerate(ops)
+        ]
         print("\nOperators:\n" + "\n".join(lines))
 
     def _derived(self, node: Node) -> Dataset:
         return Dataset(node, self._context)
 
     def _applied(
-        self, stage: Stage, compute: ComputeStrategy | None = None, remote: RemoteOptions | None = None, rows: int = 0
+        self,
+        stage: Stage,
+        compute: ComputeStrategy | None = None,
+        remote: RemoteOptions | None = None,
+        rows: int = 0,
     ) -> Dataset:
         node = Apply((self._node,), stage, compute or TaskPoolStrategy(), remote or RemoteOptions(), rows)
         return self._derived(node)
@@ -162,14 +177,20 @@ class Dataset:
         [{'double': 0}, {'double': 2}]
         """
         taken, compute, remote = _transform_options("map_batches", fn, options)
-        size = checked_batch_size(DEFAULT_BATCH_SIZE if batch_size == "default" else batch_size, "map_batches")
+        size = checked_batch_size(
+            DEFAULT_BATCH_SIZE if batch_size == "default" else batch_size, "map_batches"
+        )
         form = checked_batch_format(batch_format)
-        stage = MapBatches(UserFunction(fn, **taken), size, form, zero_copy_batch, not udf_modifying_row_count)
+        stage = MapBatches(
+            UserFunction(fn, **taken), size, form, zero_copy_batch, not udf_modifying_row_count
+        )
         return self._applied(stage, compute, remote)
 
     # -- columns ----------------------------------------------------------------------------------------------------
 
-    def add_column(self, col: str, fn: Callable[[Any], Any], *, batch_format: str | None = "pandas", **options: Any) -> Dataset:
+    def add_column(
+        self, col: str, fn: Callable[[Any], Any], *, batch_format: str | None = "pandas", **options: Any
+    ) -> Dataset:
         """Adds (or replaces) a column with what `fn` gives for each batch."""
         if not callable(fn):
             raise ValueError(f"add_column: `fn` must be a function, got {fn!r}")
@@ -201,7 +222,7 @@ class Dataset:
             known = self.columns() or []
             if len(known) != len(names):
                 raise ValueError(f"rename_columns: {len(names)} names for {len(known)} columns {known}")
-            names = dict(zip(known, names))
+            names = dict(zip(known, names, strict=False))
         return self._applied(Project(rename=names), compute, remote)
 
     # -- several datasets, parts --------------------------------------------------------------------------------------
@@ -299,7 +320,9 @@ class Dataset:
         for table in self._whole(node):
             rows += table_to_rows(table)
         if limit is not None and len(rows) > limit:
-            raise ValueError(f"take_all(limit={limit}): the dataset has more rows; raise the limit or use take()")
+            raise ValueError(
+                f"take_all(limit={limit}): the dataset has more rows; raise the limit or use take()"
+            )
         return rows
 
     def take_batch(self, batch_size: int = 20, *, batch_format: str | None = "default") -> Any:
@@ -346,7 +369,9 @@ class Dataset:
             from mobula.data.run import load
 
             stored = self._stored()
-            handles = stored if stored is not None else (b.handle for b in self._stream(Limit((self._node,), 1)))
+            handles = (
+                stored if stored is not None else (b.handle for b in self._stream(Limit((self._node,), 1)))
+            )
             for handle in handles:
                 table = load(handle)
                 if table.num_columns:
@@ -371,7 +396,9 @@ class Dataset:
         """The files that the dataset reads."""
         from mobula.data.plan import Read
 
-        found = (path for node in self._node.walk() if isinstance(node, Read) for path in node.source.input_files())
+        found = (
+            path for node in self._node.walk() if isinstance(node, Read) for path in node.source.input_files()
+        )
         return sorted(set(found))
 
     def stats(self) -> str:
@@ -445,7 +472,9 @@ class Dataset:
         node = self._node if limit is None else Limit((self._node,), limit + 1)
         table = concat_tables(self._whole(node))
         if limit is not None and table.num_rows > limit:
-            raise ValueError(f"to_pandas(limit={limit}): the dataset has more rows; raise the limit or use limit()")
+            raise ValueError(
+                f"to_pandas(limit={limit}): the dataset has more rows; raise the limit or use limit()"
+            )
         return table_to_pandas(table)
 
     def to_arrow_refs(self) -> list[Any]:
@@ -545,7 +574,10 @@ def _transform_options(
     for name in _TAKEN:
         left.pop(name, None)
     compute = compute_strategy(fn, left.pop("compute", None), left.pop("concurrency", None))
-    named = {key: left.pop(key, None) for key in ("num_cpus", "num_gpus", "memory", "resources", "ray_remote_args_fn")}
+    named = {
+        key: left.pop(key, None)
+        for key in ("num_cpus", "num_gpus", "memory", "resources", "ray_remote_args_fn")
+    }
     return taken, compute, remote_options(what, **named, ray_remote_args=left)
 
 

@@ -63,7 +63,9 @@ class Expr:
         return f"{self._name}({', '.join(map(repr, self._arguments))})"
 
     def __bool__(self) -> bool:
-        raise TypeError("an expression has no truth value; combine with & and | and ~, each side in parentheses")
+        raise TypeError(
+            "an expression has no truth value; combine with & and | and ~, each side in parentheses"
+        )
 
     def __hash__(self) -> int:
         return hash((self._name, len(self._arguments)))
@@ -199,7 +201,11 @@ def _compute(pc: Any, name: str, values: list[Any], options: dict[str, Any]) -> 
     if name == "is_in":
         return pc.is_in(values[0], value_set=pa.array(options["value_set"]))
     if name == "cast":
-        return pc.cast(values[0], **options) if not isinstance(values[0], pc.Expression) else values[0].cast(**options)
+        return (
+            pc.cast(values[0], **options)
+            if not isinstance(values[0], pc.Expression)
+            else values[0].cast(**options)
+        )
     if name == "divide":
         values[0] = _as_double(pc, values[0])
     if name in ("floor_divide", "mod"):
@@ -291,7 +297,7 @@ def _parsed(node: ast.expr, text: str) -> Expr:
 def _parsed_comparison(node: ast.Compare, text: str) -> Expr:
     out: Expr | None = None
     left = node.left
-    for operator, right in zip(node.ops, node.comparators):
+    for operator, right in zip(node.ops, node.comparators, strict=False):
         if isinstance(operator, (ast.In, ast.NotIn)):
             part = _parsed(left, text).is_in(ast.literal_eval(right))
             part = ~part if isinstance(operator, ast.NotIn) else part

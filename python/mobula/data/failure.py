@@ -48,5 +48,7 @@ def summary_of(failure: Any, ops: list[PhysicalOp]) -> str:
     error = error_of(failure, ops)
     text = getattr(error, "traceback_str", None) or str(error)
     lines = text.strip().splitlines() or [""]
-    first = next((place for place in range(len(lines) - 1, 0, -1) if lines[place].startswith((" ", "Traceback"))), -1)
+    first = next(
+        (place for place in range(len(lines) - 1, 0, -1) if lines[place].startswith((" ", "Traceback"))), -1
+    )
     return f"{ops[failure[0]].name}: {' '.join(lines[first + 1 :])}"

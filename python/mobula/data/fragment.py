@@ -19,7 +19,9 @@ from mobula.data.block import concat_tables
 from mobula.data.stage import Run, Stage
 from mobula.data.wire import block_for_wire, failure_record
 
-RECORD = struct.Struct("<BBHIqqqqq")  # kind, last, stages, group, rows, bytes, ns at work, ns held up, peak RSS
+RECORD = struct.Struct(
+    "<BBHIqqqqq"
+)  # kind, last, stages, group, rows, bytes, ns at work, ns held up, peak RSS
 STAGE = struct.Struct("<qq")  # ns, rows
 BLOCK, ROWS_ONLY, FAILURE = 0, 1, 2
 
@@ -119,7 +121,9 @@ class Pace:
 class _Run:
     """One group of inputs on its way through the stages."""
 
-    def __init__(self, fragment: Fragment, number: int, group: Group, inputs: Sequence[Any], pace: Pace) -> None:
+    def __init__(
+        self, fragment: Fragment, number: int, group: Group, inputs: Sequence[Any], pace: Pace
+    ) -> None:
         self.fragment, self.number, self.group, self.inputs = fragment, number, group, inputs
         self.clocks = [_Clock() for _ in fragment.stages]
         self.failures: list[BaseException] = []
@@ -161,12 +165,16 @@ class _Run:
 
     def _chain(self) -> Iterator[pa.Table]:
         run = Run(self.fragment.tolerant, self.failures.append)
-        blocks: Iterator[Any] = iter(self.inputs) if self.group.literal else _sliced(self.inputs, self.group.slices)
-        for stage, clock in zip(self.fragment.stages, self.clocks):
+        blocks: Iterator[Any] = (
+            iter(self.inputs) if self.group.literal else _sliced(self.inputs, self.group.slices)
+        )
+        for stage, clock in zip(self.fragment.stages, self.clocks, strict=False):
             blocks = clock.watch(stage.run(blocks, run))
         return blocks
 
-    def _pair(self, block: pa.Table | None, size: int, failure: bytes = b"", last: bool = False) -> Iterator[Any]:
+    def _pair(
+        self, block: pa.Table | None, size: int, failure: bytes = b"", last: bool = False
+    ) -> Iterator[Any]:
         rows = 0 if block is None else block.num_rows
         wanted = block is not None and self.fragment.emits == "blocks"
         kind = FAILURE if failure else BLOCK if wanted else ROWS_ONLY
@@ -212,7 +220,7 @@ class _Clock:
 
 
 def _sliced(tables: Sequence[pa.Table], slices: Sequence[tuple[int, int]]) -> Iterator[pa.Table]:
-    for table, (offset, rows) in zip(tables, slices):
+    for table, (offset, rows) in zip(tables, slices, strict=False):
         yield table if offset == 0 and rows < 0 else table.slice(offset, None if rows < 0 else rows)
 
 

@@ -37,7 +37,9 @@ class UserFunction:
         self.is_class = isinstance(fn, type)  # an instance is made in each process
         self.is_async = _is_async(fn)
         if not self.is_class and (self.constructor_args or self.constructor_kwargs):
-            raise ValueError(f"fn_constructor_args and fn_constructor_kwargs are for classes, {self.name} is none")
+            raise ValueError(
+                f"fn_constructor_args and fn_constructor_kwargs are for classes, {self.name} is none"
+            )
         if self.is_class and not callable(getattr(fn, "__call__", None)):  # noqa: B004
             raise ValueError(f"the class {self.name} needs a __call__ method")
 

@@ -15,7 +15,8 @@ from mobula.data.block import checked_batch_format, table_to_rows
 
 if TYPE_CHECKING:
     from mobula.data.context import DataContext
-    from mobula.data.dataset import Dataset, MaterializedDataset, Schema
+    from mobula.data.dataset import Dataset, MaterializedDataset
+    from mobula.data.schema import Schema
 
 __all__ = ["DataIterator"]
 
@@ -69,7 +70,9 @@ class DataIterator:
             raise ValueError(f"iter_batches: prefetch_batches={prefetch_batches}; give 0 or more")
 
         def begin() -> Iterator[Any]:
-            found = batches(self._blocks(), size, form, drop_last, local_shuffle_buffer_size, local_shuffle_seed)
+            found = batches(
+                self._blocks(), size, form, drop_last, local_shuffle_buffer_size, local_shuffle_seed
+            )
             return found if _collate_fn is None else map(_collate_fn, found)
 
         return Repeatable(begin)

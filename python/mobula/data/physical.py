@@ -12,7 +12,18 @@ from mobula.data.columns import FilterExpression, Project, WithColumns
 from mobula.data.compute import ActorPoolStrategy, ComputeStrategy, TaskPoolStrategy
 from mobula.data.context import DataContext
 from mobula.data.fragment import Fragment
-from mobula.data.plan import Apply, BlockHandle, Blocks, Limit, Node, Read, RemoteOptions, Tables, Union, optimized
+from mobula.data.plan import (
+    Apply,
+    BlockHandle,
+    Blocks,
+    Limit,
+    Node,
+    Read,
+    RemoteOptions,
+    Tables,
+    Union,
+    optimized,
+)
 from mobula.data.sink.sink import WriteStage
 from mobula.data.source.source import ReadStage, ReadTask
 from mobula.data.stage import MapBatches, Stage, TakeRows
@@ -143,7 +154,9 @@ def _may_fuse(op: PhysicalOp, node: Apply) -> bool:
     if not op.remote.allows_fusion(node.remote) and not (op.is_cheap and default):
         return False
     sizes = (getattr(op.compute, "size", None), getattr(node.compute, "size", None))
-    return sizes[0] == sizes[1] or (sizes[0] is None and isinstance(op.stages[0], ReadStage) and len(op.stages) == 1)
+    return sizes[0] == sizes[1] or (
+        sizes[0] is None and isinstance(op.stages[0], ReadStage) and len(op.stages) == 1
+    )
 
 
 def _is_light(stage: Stage) -> bool:

@@ -122,7 +122,7 @@ class Tables(Node):
         return self.label
 
     def row_count(self) -> int | None:
-        return sum(table.num_rows for table in self.tables)
+        return sum(int(table.num_rows) for table in self.tables)
 
     def schema(self) -> pa.Schema | None:
         found = next((t for t in self.tables if t.num_rows), next(iter(self.tables), None))

@@ -72,5 +72,9 @@ class Progress:
                 rows[place] = bars.add_task(name, total=None, figures="")
             under_way = one["queued"] + one["running"]
             figures = f"{one['rows']:,} rows, {size_text(one['bytes'])}; {one['running']} running, {one['queued']} queued"
-            total = one["bundles"] + under_way if op.upstream and execution.ops[op.upstream[0]].kind == "input" else None
+            total = (
+                one["bundles"] + under_way
+                if op.upstream and execution.ops[op.upstream[0]].kind == "input"
+                else None
+            )
             bars.update(rows[place], total=total, completed=one["bundles"], figures=figures)

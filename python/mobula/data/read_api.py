@@ -5,7 +5,8 @@ Tests: tests/python/data_read.py.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,7 +55,9 @@ def _parallelism(override_num_blocks: int | None, parallelism: int, what: str) -
 # -- from memory ------------------------------------------------------------------------------------------------------
 
 
-def range(n: int, *, parallelism: int = -1, concurrency: int | None = None, override_num_blocks: int | None = None) -> Dataset:  # noqa: A001
+def range(
+    n: int, *, parallelism: int = -1, concurrency: int | None = None, override_num_blocks: int | None = None
+) -> Dataset:
     """The numbers 0 to n - 1 in column `id`.
 
     >>> import mobula.data
@@ -77,7 +80,9 @@ def range_tensor(
     return _read(source, "range_tensor", override_num_blocks, concurrency, {}, parallelism)
 
 
-def from_items(items: Sequence[Any], *, parallelism: int = -1, override_num_blocks: int | None = None) -> Dataset:
+def from_items(
+    items: Sequence[Any], *, parallelism: int = -1, override_num_blocks: int | None = None
+) -> Dataset:
     """Items of a list: dicts become rows, other values go into column `item`."""
     items = list(items)
     wanted = _parallelism(override_num_blocks, parallelism, "from_items")
@@ -87,12 +92,14 @@ def from_items(items: Sequence[Any], *, parallelism: int = -1, override_num_bloc
     return Dataset(Tables((), tuple(tables), label="FromItems"))
 
 
-def _from_tables(tables: Sequence[pa.Table], label: str, override_num_blocks: int | None = None) -> MaterializedDataset:
+def _from_tables(
+    tables: Sequence[pa.Table], label: str, override_num_blocks: int | None = None
+) -> MaterializedDataset:
     if override_num_blocks is not None and len(tables):
         wanted = _parallelism(override_num_blocks, -1, label)
         whole = pa.concat_tables(tables) if len(tables) > 1 else tables[0]
         edges = [whole.num_rows * i // wanted for i in _builtin_range(wanted + 1)]
-        tables = [whole.slice(start, end - start) for start, end in zip(edges, edges[1:])]
+        tables = [whole.slice(start, end - start) for start, end in itertools.pairwise(edges)]
     from mobula import _core, _driver
     from mobula.data.run import put_tables
 
@@ -116,7 +123,9 @@ def from_arrow(tables: Any, *, override_num_blocks: int | None = None) -> Materi
     return _from_tables(checked, "FromArrow", override_num_blocks)
 
 
-def from_pandas(dfs: pandas.DataFrame | list[pandas.DataFrame], *, override_num_blocks: int | None = None) -> MaterializedDataset:
+def from_pandas(
+    dfs: pandas.DataFrame | list[pandas.DataFrame], *, override_num_blocks: int | None = None
+) -> MaterializedDataset:
     """Frames, each a block."""
     frames = dfs if isinstance(dfs, (list, tuple)) else [dfs]
     return _from_tables([table_from_pandas(frame) for frame in frames], "FromPandas", override_num_blocks)
@@ -157,7 +166,14 @@ def from_blocks(blocks: Sequence[Any]) -> MaterializedDataset:
 
 # -- from files -------------------------------------------------------------------------------------------------------
 
-_FILE_OPTIONS = ("filesystem", "partition_filter", "partitioning", "ignore_missing_paths", "shuffle", "include_paths")
+_FILE_OPTIONS = (
+    "filesystem",
+    "partition_filter",
+    "partitioning",
+    "ignore_missing_paths",
+    "shuffle",
+    "include_paths",
+)
 
 
 def _file_options(what: str, options: dict[str, Any], file_extensions: Sequence[str] | None) -> FileOptions:
@@ -191,7 +207,7 @@ def _read(
 
 
 def _read_files(
-    what: str, name: str, paths: Any, reader: type[FileReader] | Any, arguments: tuple[Any, ...], options: dict[str, Any],
+    what: str, name: str, paths: Any, reader: Callable[..., FileReader], arguments: tuple[Any, ...], options: dict[str, Any],
     endings: Sequence[str] | None = None, bytes_factor: float = 1,
 ) -> Dataset:  # fmt: skip
     left = dict(options)
@@ -214,14 +230,18 @@ def read_binary_files(paths: Any, **options: Any) -> Dataset:
     return _read_files("read_binary_files", "ReadBinary", paths, BinaryReader, (), options)
 
 
-def read_text(paths: Any, *, encoding: str = "utf-8", drop_empty_lines: bool = True, **options: Any) -> Dataset:
+def read_text(
+    paths: Any, *, encoding: str = "utf-8", drop_empty_lines: bool = True, **options: Any
+) -> Dataset:
     """Lines of text: column `text`. Options as for `read_binary_files`."""
     from mobula.data.source.plain import TextReader
 
     return _read_files("read_text", "ReadText", paths, TextReader, (encoding, drop_empty_lines), options)
 
 
-def read_numpy(paths: Any, *, allow_pickle: bool = False, numpy_load_args: dict[str, Any] | None = None, **options: Any) -> Dataset:
+def read_numpy(
+    paths: Any, *, allow_pickle: bool = False, numpy_load_args: dict[str, Any] | None = None, **options: Any
+) -> Dataset:
     """`.npy` files: the first dimension's parts are rows in column `data`. Options as for `read_binary_files`."""
     from mobula.data.source.plain import NumpyReader
 
@@ -248,7 +268,9 @@ def read_json(paths: Any, *, lines: bool = False, **options: Any) -> Dataset:
     return _read_files("read_json", "ReadJSON", paths, JsonReader, (lines, arguments), options)
 
 
-def read_images(paths: Any, *, size: tuple[int, int] | None = None, mode: str | None = None, **options: Any) -> Dataset:
+def read_images(
+    paths: Any, *, size: tuple[int, int] | None = None, mode: str | None = None, **options: Any
+) -> Dataset:
     """Pictures: column `image`, arrays of height x width (x channels).
 
     They are resized to `size` (height, width) and converted to Pillow's `mode` ("RGB", "L", …) if given. Options as
@@ -259,7 +281,9 @@ def read_images(paths: Any, *, size: tuple[int, int] | None = None, mode: str | 
     arguments = (checked_size(size, "read_images"), mode)
     options.pop("arrow_open_file_args", None)
     factor = 4 if size is None else 1
-    return _read_files("read_images", "ReadImages", paths, ImageReader, arguments, options, IMAGE_ENDINGS, factor)
+    return _read_files(
+        "read_images", "ReadImages", paths, ImageReader, arguments, options, IMAGE_ENDINGS, factor
+    )
 
 
 def read_videos(
@@ -269,7 +293,7 @@ def read_videos(
     fps: float | None = None,
     resize: tuple[int, int] | None = None,
     fit: str = "stretch",
-    filter: str = "bilinear",  # noqa: A002
+    filter: str = "bilinear",
     include_paths: bool = False,
     **options: Any,
 ) -> Dataset:
@@ -291,7 +315,7 @@ def read_videos(
     arguments = (include_timestamps, fps, checked_size(resize, "read_videos"), fit, filter)
     options["include_paths"] = include_paths
     count = options.get("override_num_blocks")
-    options["override_num_blocks"] = 1 << 30 if count is None else count    # a clip is a task of its own
+    options["override_num_blocks"] = 1 << 30 if count is None else count  # a clip is a task of its own
     return _read_files("read_videos", "ReadVideos", paths, VideoReader, arguments, options, VIDEO_ENDINGS)
 
 
@@ -299,7 +323,7 @@ def read_parquet(
     paths: Any,
     *,
     columns: list[str] | None = None,
-    filter: Any = None,  # noqa: A002
+    filter: Any = None,
     **options: Any,
 ) -> Dataset:
     """Parquet files: `columns` are those to read, `filter` an expression (`col("x") > 1`) of rows to keep.
@@ -310,14 +334,20 @@ def read_parquet(
     from mobula.data.source.parquet import ParquetSource, parquet_files
 
     left = dict(options)
-    refused = [name for name in ("tensor_column_schema", "catalog", "include_row_hash", "skip_paths") if left.pop(name, None)]
+    refused = [
+        name
+        for name in ("tensor_column_schema", "catalog", "include_row_hash", "skip_paths")
+        if left.pop(name, None)
+    ]
     if refused:
         raise NotImplementedError(f"read_parquet: {refused[0]} is not supported yet")
     for name in ("dataset_kwargs", "use_threads", "batch_size", "arrow_parquet_args"):
         left.pop(name, None)
     expression = parse_expression(filter) if isinstance(filter, str) else filter
     if expression is not None and not isinstance(expression, Expr):
-        raise ValueError("read_parquet: filter is an expression of mobula.data.expressions, such as col('x') > 1")
+        raise ValueError(
+            "read_parquet: filter is an expression of mobula.data.expressions, such as col('x') > 1"
+        )
     files = _file_options("read_parquet", left, None)
     partitioning = parquet_files(paths, files)
     files = FileOptions(**{**vars(files), "partitioning": partitioning})

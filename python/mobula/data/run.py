@@ -21,6 +21,7 @@ from mobula.data.failure import error_of
 from mobula.data.fragment import FragmentActor
 from mobula.data.physical import PhysicalOp
 from mobula.data.plan import BlockHandle, RemoteOptions, Tables
+from mobula.data.preload import LATER, prepare_workers
 from mobula.data.progress import Progress
 from mobula.data.stats import RunStats
 from mobula.data.wire import block_for_wire
@@ -30,7 +31,13 @@ if TYPE_CHECKING:
 
 WAIT_SLICE_S = 0.1  # Ctrl-C is heard so often
 MEMORY_FRACTION = 0.5  # of the store, for the blocks of one run
-ACTOR_OPTIONS = ("runtime_env", "scheduling_strategy", "max_concurrency", "accelerator_type", "label_selector")
+ACTOR_OPTIONS = (
+    "runtime_env",
+    "scheduling_strategy",
+    "max_concurrency",
+    "accelerator_type",
+    "label_selector",
+)
 
 _running: weakref.WeakSet[Execution] = weakref.WeakSet()
 
@@ -71,7 +78,9 @@ class ActorSet:
 class Execution:
     """One run of operators. `emits` is "blocks", or "rows" where only the last operator's rows are counted."""
 
-    def __init__(self, ops: list[PhysicalOp], context: DataContext, emits: str = "blocks", label: str = "") -> None:
+    def __init__(
+        self, ops: list[PhysicalOp], context: DataContext, emits: str = "blocks", label: str = ""
+    ) -> None:
         _driver.ensure()
         self.ops, self.context, self.label = ops, context, label or ops[-1].name
         self.session = _core.session()
@@ -80,7 +89,7 @@ class Execution:
         self._options = _executor_options(context)
         if any(op.kind == "limit" for op in ops):
             self._options["preserve_order"] = True  # the first rows are the first ones
-        _preload(self.session)
+        prepare_workers()
         _check_resources(ops, self._options["resources"])
         descriptions, inputs = [], {}
         for place, op in enumerate(ops):
@@ -88,7 +97,9 @@ class Execution:
             if op.kind == "input":
                 description["literals"], inputs[place] = self._inputs(op)
             elif op.kind == "map":
-                self._bind(place, description, "rows" if emits == "rows" and place + 1 == len(ops) else "blocks")
+                self._bind(
+                    place, description, "rows" if emits == "rows" and place + 1 == len(ops) else "blocks"
+                )
             descriptions.append(description)
         self._lock = threading.Lock()
         self.final: dict[str, Any] | None = None
@@ -137,7 +148,7 @@ class Execution:
                 if answer[0] == "failed":
                     raise error_of(answer[1], self.ops)
                 _, raw, rows, size, offset, length, order = answer
-                ref = _core.ObjectRef(raw)
+                ref: Any = _core.ObjectRef(raw)
                 self._run.release(raw)
                 yield OutputBlock(BlockHandle(ref, rows, size, offset, length), order)
         finally:
@@ -152,6 +163,7 @@ class Execution:
         if self._progress is not None:
             self._progress.close()
         self._run.stop()
+        prepare_workers(LATER)
         _running.discard(self)
         self._kept.clear()
 
@@ -166,17 +178,6 @@ class Execution:
     def stats(self) -> RunStats:
         """The run's figures, to be kept by the dataset."""
         return RunStats(self.ops, self.view(), self._options["memory_bytes_max"])
-
-
-_preloaded: set[int] = set()
-
-
-def _preload(session: int) -> None:
-    """Has workers that start from now on come with what fragments need."""
-    if session not in _preloaded:
-        _preloaded.add(session)
-        for module in ("numpy", "pyarrow", "pyarrow.compute", "mobula.data.worker_imports"):
-            _core.preload(module)
 
 
 def put_tables(node: Tables, session: int) -> list[BlockHandle]:

@@ -37,4 +37,6 @@ class Schema:
     def __repr__(self) -> str:
         width = max([len("Column"), *(len(name) for name in self.names)])
         lines = [f"{'Column':<{width}}  Type", f"{'------':<{width}}  ----"]
-        return "\n".join([*lines, *(f"{n:<{width}}  {t}" for n, t in zip(self.names, self.types))])
+        return "\n".join(
+            [*lines, *(f"{n:<{width}}  {t}" for n, t in zip(self.names, self.types, strict=False))]
+        )

@@ -60,7 +60,12 @@ class MapBatches(Stage):
     """Calls a function with batches of `batch_size` rows (None: whole blocks)."""
 
     def __init__(
-        self, function: UserFunction, batch_size: int | None, batch_format: str, zero_copy: bool, keeps_rows: bool
+        self,
+        function: UserFunction,
+        batch_size: int | None,
+        batch_format: str,
+        zero_copy: bool,
+        keeps_rows: bool,
     ) -> None:
         self.function, self.batch_size, self.batch_format = function, batch_size, batch_format
         self.zero_copy, self.keeps_row_count = zero_copy, keeps_rows
@@ -201,7 +206,9 @@ def _map_rows(rows: Iterator[Any], function: UserFunction) -> Iterator[Any]:
 def _flat_map_rows(rows: Iterator[Any], function: UserFunction) -> Iterator[Any]:
     for _, answer in function.results(rows):
         if isinstance(answer, (Mapping, str, bytes)) or not hasattr(answer, "__iter__"):
-            raise TypeError(f"the function of flat_map must return a list of rows or yield rows, got {type(answer)}")
+            raise TypeError(
+                f"the function of flat_map must return a list of rows or yield rows, got {type(answer)}"
+            )
         yield from answer
 
 

@@ -78,7 +78,7 @@ class RunStats:
             f"{size_text(one['bytes_peak'])}; a worker's memory at most {size_text(one['rss_bytes_peak'])}",
         ]
         if len(one["stages"]) > 1:
-            for name, (ms, rows) in zip(self.stage_names[place], one["stages"]):
+            for name, (ms, rows) in zip(self.stage_names[place], one["stages"], strict=False):
                 lines.append(f"    - {name}: {time_text(ms)}, {rows} rows")
         if one["retried"]:
             lines.append(f"    tried again after losing a worker: {one['retried']}")

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 
-class RaggedTensorType(pa.ExtensionType):
+class RaggedTensorType(pa.ExtensionType):  # type: ignore[misc]
     """Tensors of one element type and one number of dimensions, each row with a shape of its own."""
 
     def __init__(self, value_type: pa.DataType, dimensions: int) -> None:
@@ -51,7 +51,7 @@ class RaggedTensorType(pa.ExtensionType):
         return np.dtype(object)
 
 
-class ObjectType(pa.ExtensionType):
+class ObjectType(pa.ExtensionType):  # type: ignore[misc]
     """Any Python value, pickled."""
 
     def __init__(self) -> None:
@@ -105,7 +105,10 @@ def ragged_to_arrow(
     dimensions = present[0].ndim if dimensions is None else dimensions
     if dtype is None:
         dtype = np.result_type(*{item.dtype for item in present}) if present else np.dtype(np.float64)
-    flat = [np.empty(0, dtype) if item is None else np.ascontiguousarray(item, dtype).reshape(-1) for item in items]
+    flat = [
+        np.empty(0, dtype) if item is None else np.ascontiguousarray(item, dtype).reshape(-1)
+        for item in items
+    ]
     offsets = np.zeros(len(items) + 1, np.int64)
     np.cumsum([len(part) for part in flat], out=offsets[1:])
     if offsets[-1] > np.iinfo(np.int32).max:
@@ -115,7 +118,9 @@ def ragged_to_arrow(
         )
     values = pa.array(np.concatenate(flat) if flat else np.empty(0, dtype))
     data = pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), values)
-    shapes = np.array([(0,) * dimensions if item is None else item.shape for item in items], np.int32).reshape(-1)
+    shapes = np.array(
+        [(0,) * dimensions if item is None else item.shape for item in items], np.int32
+    ).reshape(-1)
     kind = RaggedTensorType(values.type, dimensions)
     shape = pa.FixedSizeListArray.from_arrays(pa.array(shapes), type=kind.storage_type.field("shape").type)
     missing = pa.array([item is None for item in items]) if len(present) < len(items) else None
@@ -144,7 +149,7 @@ def _fixed_to_numpy(array: pa.ExtensionArray) -> np.ndarray:
     shape = tuple(array.type.shape)
     if array.null_count:
         return _object_array([None if not item.is_valid else item.to_numpy() for item in array])
-    rows = array.storage.flatten().to_numpy(zero_copy_only=False).reshape((len(array), *shape))
+    rows: np.ndarray = array.storage.flatten().to_numpy(zero_copy_only=False).reshape((len(array), *shape))
     order = array.type.permutation
     if order is not None and list(order) != sorted(order):
         rows = rows.transpose((0, *(place + 1 for place in order)))
@@ -154,7 +159,7 @@ def _fixed_to_numpy(array: pa.ExtensionArray) -> np.ndarray:
 def _ragged_to_numpy(array: pa.ExtensionArray) -> np.ndarray:
     storage = array.storage
     data, shapes = storage.field("data"), storage.field("shape")
-    values = data.values.to_numpy(zero_copy_only=False)
+    values: np.ndarray = data.values.to_numpy(zero_copy_only=False)
     offsets = data.offsets.to_numpy(zero_copy_only=False)
     dimensions = array.type.dimensions
     extents = shapes.flatten().to_numpy(zero_copy_only=False).reshape(-1, dimensions)

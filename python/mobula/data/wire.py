@@ -45,7 +45,7 @@ def _schema_bytes(schema: pa.Schema) -> bytes:
     for known, data in _written_schemas:
         if known is schema or known.equals(schema, check_metadata=True):
             return data
-    data = schema.serialize().to_pybytes()
+    data: bytes = schema.serialize().to_pybytes()
     _written_schemas.insert(0, (schema, data))
     del _written_schemas[8:]
     return data

@@ -1,6 +1,7 @@
 // One Python value to plain items, and back.
 #include "bind/core/plain.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -345,6 +346,24 @@ bool encode_plain(PyObject* value, std::string_view where, Encoded* out) {
   ShortestEnvelope shortest = shortest_envelope(out->scratch);
   out->tag = shortest.tag;
   out->scratch = std::string(shortest.meta);
+  return true;
+}
+
+bool encode_array(PyObject* value, Encoded* out) {
+  if (std::string_view(Py_TYPE(value)->tp_name) != "numpy.ndarray") return false;
+  HeldBuffer held;
+  if (!held.take(value, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)) return PyErr_Clear(), false;
+  const Py_buffer& view = held.view();
+  ElementType type;
+  bool native = view.format && view.format[0] != '\0' && view.format[1] == '\0' && view.format[0] != 'q' &&
+                view.format[0] != 'Q';
+  if (!native || view.len == 0 || !element_type(view.format, &type)) return false;
+  if (static_cast<size_t>(view.ndim) > kPlainRankMax) return false;
+  std::array<int64_t, kPlainRankMax> shape{};
+  std::copy_n(view.shape, view.ndim, shape.begin());
+  out->tag = Tag::kPlain;
+  PlainWriter(out->scratch).tensor(type, std::span(shape).first(static_cast<size_t>(view.ndim)), 0);
+  out->buffers.push_back(std::move(held));
   return true;
 }
 

@@ -18,8 +18,7 @@ int spins() {
 
 }  // namespace
 
-Result<std::shared_ptr<RingLink>> RingLink::open(int control_fd, int arena_fd, uint32_t slot,
-                                                 OnMessage on_message) {
+Result<std::shared_ptr<RingLink>> RingLink::open(int control_fd, int arena_fd, uint32_t slot) {
   std::shared_ptr<RingLink> link(new RingLink());
   ASSIGN_OR_RETURN(Mapping head, Mapping::open(control_fd, sizeof(SegmentHeader), false));
   SegmentHeader* header = reinterpret_cast<SegmentHeader*>(head.data());
@@ -33,11 +32,14 @@ Result<std::shared_ptr<RingLink>> RingLink::open(int control_fd, int arena_fd, u
   link->segment_ = reinterpret_cast<SegmentHeader*>(link->control_.data());
   link->slot_.emplace(link->control_.data(), slot);
   link->index_ = slot;
-  link->on_message_ = std::move(on_message);
-  link->background_ = std::thread([raw = link.get()] { raw->run_background(); });
-  link->slot_->header->ready.store(1, std::memory_order_seq_cst);
-  link->mark_dirty(true);
   return link;
+}
+
+void RingLink::start(OnMessage on_message) {
+  on_message_ = std::move(on_message);
+  background_ = std::thread([this] { run_background(); });
+  slot_->header->ready.store(1, std::memory_order_seq_cst);
+  mark_dirty(true);
 }
 
 RingLink::~RingLink() {

@@ -24,8 +24,9 @@ class RingLink : public Link {
   /// thread reads; must not block or ask.
   using OnMessage = std::function<void(DownMessage)>;
 
-  static Result<std::shared_ptr<RingLink>> open(int control_fd, int arena_fd, uint32_t slot,
-                                                OnMessage on_message);
+  static Result<std::shared_ptr<RingLink>> open(int control_fd, int arena_fd, uint32_t slot);
+  /// Begins to read, and tells the node that this process is there.
+  void start(OnMessage on_message);
   ~RingLink() override;
 
   void send(UpMessage message, bool urgent) override;

@@ -71,14 +71,20 @@ class ParquetSink(FolderSink):
             return
         missing = [name for name in self.partition_cols if name not in block.column_names]
         if missing:
-            raise KeyError(f"no column is called {', '.join(map(repr, missing))}; there are {block.column_names}")
-        keys = list(zip(*(column_to_python(block.column(name)) for name in self.partition_cols)))
+            raise KeyError(
+                f"no column is called {', '.join(map(repr, missing))}; there are {block.column_names}"
+            )
+        keys = list(
+            zip(*(column_to_python(block.column(name)) for name in self.partition_cols), strict=False)
+        )
         rows: dict[tuple[Any, ...], list[int]] = {}
         for row, key in enumerate(keys):
             rows.setdefault(key, []).append(row)
         rest = block.drop_columns(self.partition_cols)
         for key, places in rows.items():
-            below = os.path.join(*(_folder(name, value) for name, value in zip(self.partition_cols, key)))
+            below = os.path.join(
+                *(_folder(name, value) for name, value in zip(self.partition_cols, key, strict=False))
+            )
             yield below, rest.take(pa.array(np.array(places)))
 
     def writer_arguments(self) -> dict[str, Any]:
@@ -107,7 +113,7 @@ class _File:
         """Can the block's columns be brought to those of the file?"""
         if self._writer is None or block.schema.equals(self._writer.schema):
             return True
-        return unify_schemas([self._writer.schema, block.schema]).equals(self._writer.schema)
+        return bool(unify_schemas([self._writer.schema, block.schema]).equals(self._writer.schema))
 
     def write(self, block: pa.Table) -> None:
         self.rows += block.num_rows

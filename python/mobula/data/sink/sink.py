@@ -77,7 +77,9 @@ class _Counted:
 class FolderSink(Sink):
     """Files in a folder. A kind of file is a subclass with `write`."""
 
-    def __init__(self, path: Any, mode: Any, what: str, filesystem: Any = None, try_create_dir: bool = True) -> None:
+    def __init__(
+        self, path: Any, mode: Any, what: str, filesystem: Any = None, try_create_dir: bool = True
+    ) -> None:
         if filesystem is not None or "://" in os.fspath(path):
             from mobula.data.source.files import resolve
 
@@ -124,7 +126,9 @@ def _checked_mode(mode: Any, what: str) -> SaveMode:
     try:
         found = mode if isinstance(mode, SaveMode) else SaveMode(str(mode).lower())
     except ValueError:
-        raise ValueError(f"{what}: mode={mode!r} is not known; choose one of {[m.value for m in SaveMode]}") from None
+        raise ValueError(
+            f"{what}: mode={mode!r} is not known; choose one of {[m.value for m in SaveMode]}"
+        ) from None
     if found in (SaveMode.UPSERT, SaveMode.CREATE):
         raise ValueError(f"{what}: mode={found} is for tables, not for files")
     return found

@@ -67,8 +67,14 @@ def find_files(paths: Any, options: FileOptions, what: str) -> list[FoundFile]:
         if options.ignore_missing_paths and not found:
             return []
         raise ValueError(_nothing_found(wanted, found, options, what))
-    if options.shuffle is not None and options.shuffle != "files" and not isinstance(options.shuffle, FileShuffleConfig):
-        raise ValueError(f"{what}: shuffle={options.shuffle!r}; give None, 'files' or FileShuffleConfig(seed=…)")
+    if (
+        options.shuffle is not None
+        and options.shuffle != "files"
+        and not isinstance(options.shuffle, FileShuffleConfig)
+    ):
+        raise ValueError(
+            f"{what}: shuffle={options.shuffle!r}; give None, 'files' or FileShuffleConfig(seed=…)"
+        )
     return kept
 
 
@@ -94,8 +100,11 @@ def _walk(folder: str) -> Iterator[FoundFile]:
             continue
         if entry.is_dir():
             yield from _walk(entry.path)
-        else:
+            continue
+        try:
             yield FoundFile(entry.path, entry.stat().st_size)
+        except FileNotFoundError:  # a link to nowhere, or gone since
+            continue
 
 
 def _find_remote(path: str, options: FileOptions, what: str) -> list[FoundFile]:
@@ -120,7 +129,9 @@ def resolve(path: str, filesystem: Any) -> tuple[Any, str]:
     from pyarrow import fs
 
     if filesystem is None:
-        return fs.FileSystem.from_uri(path) if "://" in path else (fs.LocalFileSystem(), os.path.abspath(path))
+        return (
+            fs.FileSystem.from_uri(path) if "://" in path else (fs.LocalFileSystem(), os.path.abspath(path))
+        )
     if not isinstance(filesystem, fs.FileSystem):
         filesystem = fs.PyFileSystem(fs.FSSpecHandler(filesystem))
     return filesystem, path.split("://", 1)[-1]
@@ -226,7 +237,14 @@ class FileSource(Source):
     """Files of one kind."""
 
     def __init__(
-        self, name: str, paths: Any, options: FileOptions, reader: FileReader, what: str, cpus: int, bytes_factor: float = 1
+        self,
+        name: str,
+        paths: Any,
+        options: FileOptions,
+        reader: FileReader,
+        what: str,
+        cpus: int,
+        bytes_factor: float = 1,
     ) -> None:
         self.name, self.options, self.cpus = name, options, cpus
         self.files = find_files(paths, options, what)

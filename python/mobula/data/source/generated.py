@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from collections.abc import Iterator
@@ -61,7 +62,7 @@ class RangeSource(Source):
         edges = [self.n * i // parts for i in range(parts + 1)]
         return [
             ReadTask((start, end), end - start, (end - start) * row_bytes)
-            for start, end in zip(edges, edges[1:])
+            for start, end in itertools.pairwise(edges)
             if end > start or parts == 1
         ]
 

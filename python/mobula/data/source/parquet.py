@@ -26,7 +26,11 @@ class ParquetReader(FileReader):
     """Reads row groups in small batches, with little read ahead."""
 
     def __init__(
-        self, options: FileOptions, columns: list[str] | None, expression: Expr | None, arguments: dict[str, Any]
+        self,
+        options: FileOptions,
+        columns: list[str] | None,
+        expression: Expr | None,
+        arguments: dict[str, Any],
     ) -> None:
         self.options, self.columns, self.filter, self.arguments = options, columns, expression, arguments
 
@@ -61,7 +65,9 @@ class ParquetReader(FileReader):
         if self.columns is None:
             return names
         partition = self.options.partitioning.parse(path) if self.options.partitioning is not None else {}
-        needed = list(dict.fromkeys([*self.columns, *(self.filter.columns() if self.filter is not None else ())]))
+        needed = list(
+            dict.fromkeys([*self.columns, *(self.filter.columns() if self.filter is not None else ())])
+        )
         missing = [name for name in needed if name not in names and name not in partition and name != "path"]
         if missing:
             raise ValueError(f"{path} has no column {', '.join(map(repr, missing))}; it has {names}")
@@ -113,7 +119,9 @@ def _ray_tensor(column: pa.ChunkedArray, metadata: dict[bytes, bytes]) -> Any:
     import numpy as np
 
     shape = json.loads(metadata[b"ARROW:extension:metadata"])
-    rows = np.asarray(column.combine_chunks().flatten().to_numpy(zero_copy_only=False)).reshape(len(column), *shape)
+    rows = np.asarray(column.combine_chunks().flatten().to_numpy(zero_copy_only=False)).reshape(
+        len(column), *shape
+    )
     return table_from_batch({"tensor": rows}).column(0)
 
 
@@ -177,12 +185,12 @@ class ParquetSource(FileSource):
             return [ReadTask([(file.path, None) for file in run]) for run in split_evenly(files, parts)]
         pieces = [
             (file.path, group, footer.row_group(group).num_rows)
-            for file, footer in zip(files, footers)
+            for file, footer in zip(files, footers, strict=False)
             for group in range(footer.num_row_groups)
         ]
         parts = task_count(parallelism, self.cpus, total, max(len(pieces), 1), context)
         if len(pieces) <= len(files) or parts <= len(files):
-            wanted = split_evenly(list(zip(files, footers)), min(parts, len(files)))
+            wanted = split_evenly(list(zip(files, footers, strict=False)), min(parts, len(files)))
             return [_whole_files(run, self.filter is None) for run in wanted]
         return [_row_groups(run, self.filter is None) for run in split_evenly(pieces, parts)]
 

@@ -44,11 +44,13 @@ class Partitioning:
         parts = [part for part in below.split(os.sep) if part not in ("", ".")]
         if self.style == "hive":
             pairs = [part.split("=", 1) for part in parts if "=" in part]
-            return {name: value for name, value in pairs}
+            return dict(pairs)
         names = list(self.field_names or ())
         if parts and len(parts) != len(names):
-            raise ValueError(f"{path} has {len(parts)} levels of folders below {self.base_dir!r}, expected {names}")
-        return dict(zip(names, parts))
+            raise ValueError(
+                f"{path} has {len(parts)} levels of folders below {self.base_dir!r}, expected {names}"
+            )
+        return dict(zip(names, parts, strict=False))
 
     def column(self, name: str, value: str, rows: int) -> pa.Array:
         """A value as a column of the type asked for: strings, unless field_types says otherwise."""
@@ -73,7 +75,9 @@ class PathPartitionFilter:
         filesystem: Any = None,
     ) -> PathPartitionFilter:
         """A filter made of a function and the partitioning's parameters."""
-        return PathPartitionFilter(Partitioning(style, base_dir, field_names, field_types, filesystem), filter_fn)
+        return PathPartitionFilter(
+            Partitioning(style, base_dir, field_names, field_types, filesystem), filter_fn
+        )
 
     def __call__(self, paths: Sequence[str]) -> list[str]:
         return [path for path in paths if self.filter_fn(self.partitioning.parse(path))]

@@ -59,7 +59,9 @@ class NumpyReader(FileReader):
 
     def blocks(self, path: str) -> Iterator[pa.Table]:
         if self.options.filesystem is None and "://" not in path and not self.load_args:
-            array = np.load(path, mmap_mode=None if self.allow_pickle else "r", allow_pickle=self.allow_pickle)
+            array = np.load(
+                path, mmap_mode=None if self.allow_pickle else "r", allow_pickle=self.allow_pickle
+            )
         else:
             with open_file(path, self.options) as file:
                 content = io.BytesIO(file.read())
@@ -95,7 +97,10 @@ class CsvReader(FileReader):
                 yield schema.empty_table()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "arguments": {name: _packed(value) for name, value in self.arguments.items()}}
+        return {
+            **self.__dict__,
+            "arguments": {name: _packed(value) for name, value in self.arguments.items()},
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state["arguments"] = {name: _unpacked(value) for name, value in state["arguments"].items()}

@@ -81,7 +81,9 @@ def task_count(parallelism: int, cpus: int, total_bytes: int, most: int, context
     if parallelism > 0:
         return max(1, min(parallelism, most))
     by_size = math.ceil(total_bytes / BLOCK_BYTES_AIM)
-    wanted = min(max(by_size, TASKS_PER_CPU * cpus), max(context.read_op_min_num_blocks, TASKS_PER_CPU * cpus))
+    wanted: int = min(
+        max(by_size, TASKS_PER_CPU * cpus), max(context.read_op_min_num_blocks, TASKS_PER_CPU * cpus)
+    )
     if context.target_max_block_size:
         wanted = max(wanted, math.ceil(total_bytes / context.target_max_block_size))
     return max(1, min(wanted, most))

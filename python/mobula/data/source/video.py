@@ -27,7 +27,7 @@ class VideoReader(FileReader):
         fps: float | None,
         resize: tuple[int, int] | None,
         fit: str,
-        filter: str,  # noqa: A002
+        filter: str,
     ) -> None:
         self.options, self.include_timestamps = options, include_timestamps
         self.fps, self.resize, self.letterbox, self.filter = fps, resize, fit == "letterbox", filter

@@ -8,8 +8,9 @@ import os
 import threading
 import time
 
-import mobula as ray
 import pytest
+
+import mobula as ray
 from mobula.exceptions import ActorDiedError, RayActorError, TaskCancelledError
 from mobula.util import ActorPool, list_named_actors
 
@@ -71,11 +72,16 @@ def test_an_error_in_a_method_leaves_the_actor_alive():
 
 def test_wrong_uses_are_refused_by_name():
     counter = Counter.remote()
-    for wrong in (lambda: Counter(), lambda: counter.add(), lambda: counter.add.remote(1, 2), lambda: Counter.remote(1, 2)):
+    for wrong in (
+        lambda: Counter(),
+        lambda: counter.add(),
+        lambda: counter.add.remote(1, 2),
+        lambda: Counter.remote(1, 2),
+    ):
         with pytest.raises(TypeError):
             wrong()
     with pytest.raises(AttributeError, match="nothing"):
-        counter.nothing  # noqa: B018
+        counter.nothing
     with pytest.raises(TypeError, match="inherit"):
 
         class Sub(Counter):

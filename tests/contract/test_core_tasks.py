@@ -9,11 +9,18 @@ import pickle
 import threading
 import time
 
-import mobula as ray
 import numpy as np
 import pytest
+
+import mobula as ray
 from mobula import _core
-from mobula.exceptions import GetTimeoutError, ObjectStoreFullError, RayTaskError, TaskCancelledError, WorkerCrashedError
+from mobula.exceptions import (
+    GetTimeoutError,
+    ObjectStoreFullError,
+    RayTaskError,
+    TaskCancelledError,
+    WorkerCrashedError,
+)
 
 ARENA = 64 << 20
 
@@ -61,7 +68,11 @@ def test_references_at_the_top_arrive_as_values_and_inside_as_references():
 @pytest.mark.parametrize("size", [10, 100_000, 150_000, 5_000_000])
 def test_values_of_every_size_travel(size):
     array = np.arange(size, dtype=np.uint8)
-    for back in (ray.get(same.remote(array)), ray.get(ray.put(array)), ray.get(same.remote({"a": array}))["a"]):
+    for back in (
+        ray.get(same.remote(array)),
+        ray.get(ray.put(array)),
+        ray.get(same.remote({"a": array}))["a"],
+    ):
         assert np.array_equal(back, array) and not back.flags.writeable
     data = bytes(array)
     assert ray.get(same.remote(data)) == data
@@ -127,8 +138,8 @@ def test_a_reference_pickled_elsewhere_is_kept_for_ever():
 def test_a_function_keeps_what_its_closure_refers_to():
     inner = ray.put(np.full(200_000, 5, np.uint8))
     read = ray.remote(lambda: int(ray.get(inner)[0]))
-    first = read.remote()
-    del inner
+    first = read.remote()  # here the definition is made, with the reference in it
+    inner = None
     gc.collect()
     assert ray.get([first, *[read.remote() for _ in range(3)]]) == [5] * 4
 
@@ -270,7 +281,9 @@ def test_references_are_futures_too():
 
 def test_threads_of_the_driver_share_the_engine():
     answers: list[int] = []
-    threads = [threading.Thread(target=lambda i=i: answers.append(ray.get(add.remote(i, 0)))) for i in range(8)]
+    threads = [
+        threading.Thread(target=lambda i=i: answers.append(ray.get(add.remote(i, 0)))) for i in range(8)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
