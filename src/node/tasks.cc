@@ -251,7 +251,7 @@ void NodeCore::on(ClientId from, DoneMessage& message) {
   if (!actor.is_nil()) actors_.on_answered(actor, message.task);
   if (message.retriable && tasks_.take_retry(*task)) {
     discard(message.values);
-    if (!actor.is_nil()) actors_.queue_call(actor, task->submitter, message.task);
+    if (!actor.is_nil()) actors_.requeue(actor, task->submitter, {message.task});  // later ones may need it
     requeue(*task);
   } else {
     seal_results(*task, message.values);

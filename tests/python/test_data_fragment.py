@@ -7,11 +7,11 @@ import pyarrow as pa
 import pytest
 
 from mobula.data.block import table_from_batch, table_to_rows
-from mobula.data.columns import FilterExpression, Project, WithColumns
 from mobula.data.expressions import col
 from mobula.data.fragment import BLOCK, FAILURE, RECORD, ROWS_ONLY, STAGE, BlockBuilder, Fragment
-from mobula.data.function import UserFunction
-from mobula.data.stage import MapBatches, RowFunctions, Run, TakeRows, rebatched
+from mobula.data.op.columns import FilterExpression, Project, WithColumns
+from mobula.data.op.function import UserFunction
+from mobula.data.op.stage import MapBatches, RowFunctions, Run, TakeRows, rebatched
 from mobula.data.wire import _Wired, read_failure
 
 

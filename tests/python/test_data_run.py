@@ -1,4 +1,6 @@
-"""Whole runs on the embedded engine: results, order, limits, errors, lifetimes. Nothing may be left in the store."""
+"""Whole runs on the embedded engine: results, order, limits, errors, lifetimes. Nothing may be left in the
+store.
+"""
 
 import gc
 import os

@@ -1,4 +1,5 @@
-"""Data: datasets of any size on one machine, read, transformed and written as a stream, with Ray Data's interface.
+"""Data: datasets of any size on one machine, read, transformed and written as a stream, with Ray Data's
+interface.
 
 Names are loaded when they are first used: workers need few of them.
 
@@ -9,7 +10,7 @@ Names are loaded when they are first used: workers need few of them.
 
 from importlib import import_module
 
-from mobula.data.preload import prepare_workers
+from mobula.data.exec.preload import prepare_workers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,4 +1,5 @@
-"""Batches for consumers: blocks cut and joined to a size, shuffled locally on request, and turned into tensors.
+"""Batches for consumers: blocks cut and joined to a size, shuffled locally on request, and turned into
+tensors.
 
 Tests: tests/python/data_iterate.py.
 """
@@ -12,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from mobula.data.block import concat_tables, table_to_batch
-from mobula.data.stage import rebatched
+from mobula.data.op.stage import rebatched
 
 
 def checked_batch_size(batch_size: Any, what: str) -> int | None:

@@ -1,7 +1,7 @@
 """Blocks: Arrow tables, and their conversion from and to what users' functions see.
 
-A block is a `pyarrow.Table`. Functions see it as rows (dicts), as batches of NumPy arrays, pandas frames or Arrow
-tables; numbers and tensors pass without a copy. Tests: tests/python/data_block.py.
+A block is a `pyarrow.Table`. Functions see it as rows (dicts), as batches of NumPy arrays, pandas frames or
+Arrow tables; numbers and tensors pass without a copy. Tests: tests/python/data_block.py.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def checked_batch_format(batch_format: str | None) -> str:
     return str(batch_format)
 
 
-# -- columns ------------------------------------------------------------------------------------------------------
+# -- columns -----------------------------------------------------------------------------------------
 
 
 def column_from_values(values: Any) -> pa.Array | pa.ChunkedArray:
@@ -160,7 +160,7 @@ def _objects(values: list[Any]) -> np.ndarray:
     return out
 
 
-# -- rows ---------------------------------------------------------------------------------------------------------
+# -- rows --------------------------------------------------------------------------------------------
 
 
 def table_to_rows(table: pa.Table) -> list[dict[str, Any]]:
@@ -196,7 +196,7 @@ def _checked_name(name: Any) -> str:
     return name
 
 
-# -- batches ------------------------------------------------------------------------------------------------------
+# -- batches -----------------------------------------------------------------------------------------
 
 
 def table_to_batch(table: pa.Table, batch_format: str, zero_copy: bool = True) -> Any:
@@ -259,7 +259,7 @@ def _table(columns: dict[str, pa.Array | pa.ChunkedArray]) -> pa.Table:
     return pa.Table.from_arrays(list(columns.values()), names=list(columns))
 
 
-# -- several blocks -----------------------------------------------------------------------------------------------
+# -- several blocks ----------------------------------------------------------------------------------
 
 
 def concat_tables(tables: Sequence[pa.Table]) -> pa.Table:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from mobula.data.aggregate import PartialAggregate, PartialUnique, finished, joined
 from mobula.data.batching import checked_batch_size
 from mobula.data.block import (
     checked_batch_format,
@@ -21,23 +20,34 @@ from mobula.data.block import (
     table_to_pandas,
     table_to_rows,
 )
-from mobula.data.columns import AddColumn, FilterExpression, Project, WithColumns
 from mobula.data.compute import ComputeStrategy, TaskPoolStrategy, compute_strategy
 from mobula.data.context import DataContext
 from mobula.data.expressions import Expr, parse_expression
-from mobula.data.function import UserFunction
 from mobula.data.iterator import DataIterator
-from mobula.data.options import remote_options
-from mobula.data.physical import lower
-from mobula.data.plan import Apply, BlockHandle, Blocks, Limit, Node, RemoteOptions, Tables, Union, explain
+from mobula.data.op.aggregate import PartialAggregate, PartialUnique, finished, joined
+from mobula.data.op.columns import AddColumn, FilterExpression, Project, WithColumns
+from mobula.data.op.function import UserFunction
+from mobula.data.op.stage import MapBatches, RowFunctions, Stage
+from mobula.data.plan.logical import (
+    Apply,
+    BlockHandle,
+    Blocks,
+    Limit,
+    Node,
+    RemoteOptions,
+    Tables,
+    Union,
+    explain,
+)
+from mobula.data.plan.options import remote_options
+from mobula.data.plan.physical import lower
 from mobula.data.schema import Schema
 from mobula.data.sink.sink import SaveMode, Sink, WriteStage
-from mobula.data.stage import MapBatches, RowFunctions, Stage
 
 if TYPE_CHECKING:
     import pandas
 
-    from mobula.data.run import Execution, OutputBlock
+    from mobula.data.exec.run import Execution, OutputBlock
 
 __all__ = ["Dataset", "MaterializedDataset"]
 
@@ -60,7 +70,7 @@ class Dataset:
         self._name: str | None = None
         self._id = uuid.uuid4().hex
 
-    # -- description ------------------------------------------------------------------------------------------------
+    # -- description ----------------------------------------------------------------------------------
 
     @property
     def context(self) -> DataContext:
@@ -123,13 +133,14 @@ class Dataset:
         node = Apply((self._node,), stage, compute or TaskPoolStrategy(), remote or RemoteOptions(), rows)
         return self._derived(node)
 
-    # -- transforms of rows and batches -----------------------------------------------------------------------------
+    # -- transforms of rows and batches ---------------------------------------------------------------
 
     def map(self, fn: Any, **options: Any) -> Dataset:
         """Calls `fn` with each row (a dict); it returns the new row.
 
-        Options: compute, concurrency, fn_args, fn_kwargs, fn_constructor_args, fn_constructor_kwargs, num_cpus,
-        num_gpus, memory, resources and further options of remote functions. A class runs in a pool of actors.
+        Options: compute, concurrency, fn_args, fn_kwargs, fn_constructor_args, fn_constructor_kwargs,
+        num_cpus, num_gpus, memory, resources and further options of remote functions. A class runs in a
+        pool of actors.
         """
         return self._rows("map", fn, options)
 
@@ -138,7 +149,9 @@ class Dataset:
         return self._rows("flat_map", fn, options)
 
     def filter(self, fn: Any = None, expr: str | Expr | None = None, **options: Any) -> Dataset:
-        """Keeps the rows for which `fn` is true, or an expression: `filter(expr=col("x") > 1)` or `expr="x > 1"`."""
+        """Keeps the rows for which `fn` is true, or an expression: `filter(expr=col("x") > 1)` or `expr="x
+        > 1"`.
+        """
         if (fn is None) == (expr is None):
             raise ValueError("filter: give either a function or expr=")
         if fn is not None:
@@ -186,7 +199,7 @@ class Dataset:
         )
         return self._applied(stage, compute, remote)
 
-    # -- columns ----------------------------------------------------------------------------------------------------
+    # -- columns --------------------------------------------------------------------------------------
 
     def add_column(
         self, col: str, fn: Callable[[Any], Any], *, batch_format: str | None = "pandas", **options: Any
@@ -225,7 +238,7 @@ class Dataset:
             names = dict(zip(known, names, strict=False))
         return self._applied(Project(rename=names), compute, remote)
 
-    # -- several datasets, parts --------------------------------------------------------------------------------------
+    # -- several datasets, parts ----------------------------------------------------------------------
 
     def limit(self, limit: int) -> Dataset:
         """The first `limit` rows; no more of the input is run than they need."""
@@ -241,10 +254,10 @@ class Dataset:
         """The same dataset under another identity."""
         return self._derived(self._node)
 
-    # -- running ------------------------------------------------------------------------------------------------------
+    # -- running --------------------------------------------------------------------------------------
 
     def _execute(self, node: Node | None = None, emits: str = "blocks") -> Execution:
-        from mobula.data.run import Execution
+        from mobula.data.exec.run import Execution
 
         return Execution(lower(node or self._node, self._context), self._context, emits)
 
@@ -264,7 +277,7 @@ class Dataset:
             return list(node.blocks)
         if isinstance(node, Tables):
             from mobula import _core, _driver
-            from mobula.data.run import put_tables
+            from mobula.data.exec.run import put_tables
 
             _driver.ensure()
             return put_tables(node, _core.session())
@@ -279,7 +292,7 @@ class Dataset:
 
     def _tables(self, node: Node | None = None) -> Iterator[pa.Table]:
         """The output as tables, as they come."""
-        from mobula.data.run import load
+        from mobula.data.exec.run import load
 
         stored = self._stored(node)
         handles = stored if stored is not None else (block.handle for block in self._stream(node))
@@ -290,7 +303,7 @@ class Dataset:
                 yield table
 
     def _whole(self, node: Node | None = None) -> list[pa.Table]:
-        from mobula.data.run import load
+        from mobula.data.exec.run import load
 
         return [load(handle) for handle in self._collect(node)]
 
@@ -304,7 +317,7 @@ class Dataset:
         out._stats = self._stats
         return out
 
-    # -- taking -------------------------------------------------------------------------------------------------------
+    # -- taking ---------------------------------------------------------------------------------------
 
     def take(self, limit: int = 20) -> list[dict[str, Any]]:
         """Up to `limit` rows."""
@@ -340,7 +353,7 @@ class Dataset:
         for row in self.take(limit):
             print(row)
 
-    # -- figures ------------------------------------------------------------------------------------------------------
+    # -- figures --------------------------------------------------------------------------------------
 
     def count(self) -> int:
         """The number of rows: from what is known of the sources if possible, else by running the plan."""
@@ -364,9 +377,11 @@ class Dataset:
         return self._schema
 
     def schema(self, fetch_if_missing: bool = True) -> Schema | None:
-        """The columns: from what is known of the sources if possible, else by running as little as it takes."""
+        """The columns: from what is known of the sources if possible, else by running as little as it
+        takes.
+        """
         if self._known_schema() is None and fetch_if_missing:
-            from mobula.data.run import load
+            from mobula.data.exec.run import load
 
             stored = self._stored()
             handles = (
@@ -394,7 +409,7 @@ class Dataset:
 
     def input_files(self) -> list[str]:
         """The files that the dataset reads."""
-        from mobula.data.plan import Read
+        from mobula.data.plan.logical import Read
 
         found = (
             path for node in self._node.walk() if isinstance(node, Read) for path in node.source.input_files()
@@ -402,10 +417,12 @@ class Dataset:
         return sorted(set(found))
 
     def stats(self) -> str:
-        """What the last run of this dataset did: per operator rows, bytes, time and memory, and what was skipped."""
+        """What the last run of this dataset did: per operator rows, bytes, time and memory, and what was
+        skipped.
+        """
         return self._stats
 
-    # -- aggregates -----------------------------------------------------------------------------------------------------
+    # -- aggregates -----------------------------------------------------------------------------------
 
     def sum(self, on: str | list[str] | None = None, ignore_nulls: bool = True) -> Any:
         """The sum of a column, or of several as a dict."""
@@ -449,7 +466,7 @@ class Dataset:
             return values[names[0]]
         return {f"{kind}({name})": values.get(name) for name in names}
 
-    # -- other forms ----------------------------------------------------------------------------------------------------
+    # -- other forms ----------------------------------------------------------------------------------
 
     def iterator(self) -> DataIterator:
         """An iterator over the dataset, which can be passed on."""
@@ -493,11 +510,11 @@ class Dataset:
 
     def _refs(self, convert: Callable[[pa.Table], Any]) -> list[Any]:
         from mobula import _core
-        from mobula.data.run import load
+        from mobula.data.exec.run import load
 
         return [_core.put(convert(load(block))) for block in self._collect() if block.wanted_rows]
 
-    # -- writing --------------------------------------------------------------------------------------------------------
+    # -- writing --------------------------------------------------------------------------------------
 
     def write_parquet(
         self,

@@ -1,7 +1,8 @@
 """Expressions over columns: `col("x") + 1`, for `filter(expr=…)` and `with_column`.
 
-An expression is an immutable tree that pickles, prints, evaluates on a block with Arrow's compute kernels, and
-turns into an Arrow dataset expression so that readers can skip what it excludes. Tests: tests/python/data_expr.py.
+An expression is an immutable tree that pickles, prints, evaluates on a block with Arrow's compute kernels,
+and turns into an Arrow dataset expression so that readers can skip what it excludes. Tests:
+tests/python/data_expr.py.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Fragments: what one task of an operator runs. A serialised chain of stages that turns each input into a stream of
-blocks, and after each block says what it was.
+"""Fragments: what one task of an operator runs. A serialised chain of stages that turns each input into a
+stream of blocks, and after each block says what it was.
 
-A task gets a header and its inputs, in groups: each group is one stream of blocks through the stages. It yields
-pairs: a block (or None) and its record (bytes), as src/data/exec/record.h reads them. Tests: tests/python/data_map.py.
+A task gets a header and its inputs, in groups: each group is one stream of blocks through the stages. It
+yields pairs: a block (or None) and its record (bytes), as src/data/exec/record.h reads them. Tests:
+tests/python/data_map.py.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from mobula.data.block import concat_tables
-from mobula.data.stage import Run, Stage
+from mobula.data.op.stage import Run, Stage
 from mobula.data.wire import block_for_wire, failure_record
 
 RECORD = struct.Struct(

@@ -17,8 +17,8 @@ from mobula.data.compute import compute_strategy
 from mobula.data.context import DataContext
 from mobula.data.dataset import Dataset, MaterializedDataset
 from mobula.data.expressions import Expr
-from mobula.data.options import remote_options
-from mobula.data.plan import Blocks, Read, Tables
+from mobula.data.plan.logical import Blocks, Read, Tables
+from mobula.data.plan.options import remote_options
 from mobula.data.schema import Schema
 from mobula.data.source.files import FileOptions, FileReader, FileSource
 from mobula.data.source.generated import RangeSource
@@ -52,7 +52,7 @@ def _parallelism(override_num_blocks: int | None, parallelism: int, what: str) -
     return wanted
 
 
-# -- from memory ------------------------------------------------------------------------------------------------------
+# -- from memory -------------------------------------------------------------------------------------
 
 
 def range(
@@ -101,7 +101,7 @@ def _from_tables(
         edges = [whole.num_rows * i // wanted for i in _builtin_range(wanted + 1)]
         tables = [whole.slice(start, end - start) for start, end in itertools.pairwise(edges)]
     from mobula import _core, _driver
-    from mobula.data.run import put_tables
+    from mobula.data.exec.run import put_tables
 
     _driver.ensure()
     node = Tables((), tuple(tables), label=label)
@@ -164,7 +164,7 @@ def from_blocks(blocks: Sequence[Any]) -> MaterializedDataset:
     return _from_tables([table_from_batch(block) for block in blocks], "FromBlocks")
 
 
-# -- from files -------------------------------------------------------------------------------------------------------
+# -- from files --------------------------------------------------------------------------------------
 
 _FILE_OPTIONS = (
     "filesystem",
@@ -222,8 +222,8 @@ def read_binary_files(paths: Any, **options: Any) -> Dataset:
     """Whole files: column `bytes`, and with `include_paths=True` column `path`.
 
     Options that all readers of files share: include_paths, file_extensions, ignore_missing_paths, shuffle,
-    partition_filter, partitioning, filesystem, arrow_open_stream_args, override_num_blocks, concurrency, num_cpus,
-    num_gpus, memory, ray_remote_args.
+    partition_filter, partitioning, filesystem, arrow_open_stream_args, override_num_blocks, concurrency,
+    num_cpus, num_gpus, memory, ray_remote_args.
     """
     from mobula.data.source.plain import BinaryReader
 
@@ -242,7 +242,9 @@ def read_text(
 def read_numpy(
     paths: Any, *, allow_pickle: bool = False, numpy_load_args: dict[str, Any] | None = None, **options: Any
 ) -> Dataset:
-    """`.npy` files: the first dimension's parts are rows in column `data`. Options as for `read_binary_files`."""
+    """`.npy` files: the first dimension's parts are rows in column `data`. Options as for
+    `read_binary_files`.
+    """
     from mobula.data.source.plain import NumpyReader
 
     arguments = (allow_pickle, numpy_load_args or {})
@@ -253,7 +255,9 @@ _CSV_OPTIONS = ("read_options", "parse_options", "convert_options")
 
 
 def read_csv(paths: Any, **options: Any) -> Dataset:
-    """CSV files. `read_options`, `parse_options`, `convert_options` are Arrow's; others as for `read_binary_files`."""
+    """CSV files. `read_options`, `parse_options`, `convert_options` are Arrow's; others as for
+    `read_binary_files`.
+    """
     from mobula.data.source.plain import CsvReader
 
     arguments = {name: options.pop(name) for name in _CSV_OPTIONS if name in options}
@@ -273,8 +277,8 @@ def read_images(
 ) -> Dataset:
     """Pictures: column `image`, arrays of height x width (x channels).
 
-    They are resized to `size` (height, width) and converted to Pillow's `mode` ("RGB", "L", …) if given. Options as
-    for `read_binary_files`.
+    They are resized to `size` (height, width) and converted to Pillow's `mode` ("RGB", "L", …) if given.
+    Options as for `read_binary_files`.
     """
     from mobula.data.source.image import IMAGE_ENDINGS, ImageReader, checked_size
 
@@ -297,11 +301,13 @@ def read_videos(
     include_paths: bool = False,
     **options: Any,
 ) -> Dataset:
-    """Frames of clips: columns `frame` (height x width x 3), `frame_index`, and on request `frame_timestamp`, `path`.
+    """Frames of clips: columns `frame` (height x width x 3), `frame_index`, and on request
+    `frame_timestamp`, `path`.
 
-    Blocks come while a clip is still being decoded; it is never held whole. `fps` takes at most so many frames a
-    second, `resize` is (height, width): `fit` "stretch" fills it, "letterbox" keeps the aspect with black borders; `filter` is
-    "nearest", "bilinear", "bicubic" or "area". Options as for `read_binary_files`.
+    Blocks come while a clip is still being decoded; it is never held whole. `fps` takes at most so many
+    frames a second, `resize` is (height, width): `fit` "stretch" fills it, "letterbox" keeps the aspect
+    with black borders; `filter` is "nearest", "bilinear", "bicubic" or "area". Options as for
+    `read_binary_files`.
     """
     from mobula.data.source.image import checked_size
     from mobula.data.source.video import VIDEO_ENDINGS, VideoReader

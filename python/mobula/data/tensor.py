@@ -1,8 +1,9 @@
-"""Tensor and object columns of blocks: NumPy arrays to Arrow arrays and back, without a copy where shapes agree.
+"""Tensor and object columns of blocks: NumPy arrays to Arrow arrays and back, without a copy where shapes
+agree.
 
 Rows of one shape are Arrow's canonical `arrow.fixed_shape_tensor`; rows of unlike shapes its canonical
-`arrow.variable_shape_tensor` (pyarrow has no class for it yet, so it is here); values that Arrow has no type for
-are pickled one by one (`mobula.pickle`). Tests: tests/python/data_block.py.
+`arrow.variable_shape_tensor` (pyarrow has no class for it yet, so it is here); values that Arrow has no
+type for are pickled one by one (`mobula.pickle`). Tests: tests/python/data_block.py.
 """
 
 from __future__ import annotations
@@ -84,7 +85,9 @@ def is_tensor(kind: pa.DataType) -> bool:
 
 
 def tensor_to_arrow(array: np.ndarray) -> pa.Array:
-    """An array of n rows and at least two dimensions as a column of n tensors; shares the memory if contiguous."""
+    """An array of n rows and at least two dimensions as a column of n tensors; shares the memory if
+    contiguous.
+    """
     shape = array.shape[1:]
     size = int(np.prod(shape))
     if size == 0 or len(array) == 0:

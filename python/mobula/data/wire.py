@@ -1,8 +1,9 @@
 """How blocks and failures travel between processes.
 
-A block travels as its schema (serialised once for each that a process sees) and one buffer: an Arrow IPC record
-batch, or, if it consists of several pieces, an IPC stream. A large block that shares its memory with nothing else
-travels as its buffers, without a copy of its own. A reader gets a `pyarrow.Table` over the arena's memory either way.
+A block travels as its schema (serialised once for each that a process sees) and one buffer: an Arrow IPC
+record batch, or, if it consists of several pieces, an IPC stream. A large block that shares its memory with
+nothing else travels as its buffers, without a copy of its own. A reader gets a `pyarrow.Table` over the
+arena's memory either way.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-// The extension module mobula._data: the streaming executor, and media decoding, for python/mobula/data alone.
+// The extension module mobula._data: the streaming executor, and media decoding, for python/mobula/data
+// alone.
 #include "bind/data/data.h"
 
 namespace nb = nanobind;
@@ -36,7 +37,7 @@ void check(const Status& status) {
 }  // namespace mobula::data::python
 
 NB_MODULE(_data, module) {
-  nb::set_leak_warnings(false);   // at the interpreter's end datasets may still be held, and that is fine
+  nb::set_leak_warnings(false);  // at the interpreter's end datasets may still be held, and that is fine
   mobula::data::python::add_execution(module);
   mobula::data::python::add_media(module);
 }

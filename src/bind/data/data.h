@@ -7,8 +7,8 @@
 
 namespace mobula::data::python {
 
-void add_execution(nanobind::module_& module);   // execution.cc
-void add_media(nanobind::module_& module);       // media.cc
+void add_execution(nanobind::module_& module);  // execution.cc
+void add_media(nanobind::module_& module);      // media.cc
 
 /// Throws the Python exception that fits a failed Status; does nothing for ok.
 void check(const Status& status);

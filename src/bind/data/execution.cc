@@ -1,5 +1,6 @@
 // Execution: a run of a plan, as python/mobula/data/run.py drives it. Conversion only; what happens is in
-// data/exec/run.h. Waits without the GIL; actors are made by Python, so the run's thread takes the GIL for them.
+// data/exec/run.h. Waits without the GIL; actors are made by Python, so the run's thread takes the GIL for
+// them.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/string.h>
@@ -44,7 +45,8 @@ ObjectId object_from(const nb::handle& value) {
 nb::bytes object_bytes(ObjectId id) {
   std::string text = to_hex(id), out;
   auto digit = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
-  for (size_t i = 0; i + 1 < text.size(); i += 2) out += static_cast<char>(digit(text[i]) << 4 | digit(text[i + 1]));
+  for (size_t i = 0; i + 1 < text.size(); i += 2)
+    out += static_cast<char>(digit(text[i]) << 4 | digit(text[i + 1]));
   return nb::bytes(out.data(), out.size());
 }
 
@@ -103,7 +105,8 @@ FunctionId function_from(const nb::handle& digest) {
 Binding binding_from(const nb::dict& fields, const Operator& node) {
   Binding out;
   if (fields.contains("literals")) {
-    for (nb::handle literal : nb::cast<nb::list>(fields["literals"])) out.literals.push_back(bytes_of(literal));
+    for (nb::handle literal : nb::cast<nb::list>(fields["literals"]))
+      out.literals.push_back(bytes_of(literal));
   }
   if (!fields.contains("function")) return out;
   out.spec.function = function_from(fields["function"]);
@@ -159,8 +162,8 @@ ActorFactory factory_from(Engine& engine, nb::callable make, nb::callable end) {
 /// A run and the references that its inputs hold.
 class Execution {
  public:
-  Execution(const nb::capsule& engine, const nb::list& operators, const nb::dict& inputs, const nb::dict& options,
-            nb::callable make_actor, nb::callable end_actor)
+  Execution(const nb::capsule& engine, const nb::list& operators, const nb::dict& inputs,
+            const nb::dict& options, nb::callable make_actor, nb::callable end_actor)
       : engine_(*static_cast<Engine*>(engine_of(engine))) {
     RunSetup setup;
     for (nb::handle item : operators) {
@@ -202,8 +205,8 @@ class Execution {
         break;
     }
     const BlockRef& block = answer.block;
-    return nb::make_tuple("block", object_bytes(block.object), block.rows, block.bytes, block.offset, block.length,
-                          order_bytes(block.order));
+    return nb::make_tuple("block", object_bytes(block.object), block.rows, block.bytes, block.offset,
+                          block.length, order_bytes(block.order));
   }
 
   /// Lets go of the reference that next() handed over.
@@ -227,7 +230,7 @@ class Execution {
       auto op = nb::cast<OpIndex>(key);
       std::vector<BlockRef>& blocks = setup->inputs[op];
       for (nb::handle item : nb::cast<nb::list>(value)) {
-        if (nb::isinstance<nb::int_>(item)) {       // a literal's number of rows
+        if (nb::isinstance<nb::int_>(item)) {  // a literal's number of rows
           BlockRef literal;
           literal.literal = static_cast<uint32_t>(blocks.size());
           literal.rows = nb::cast<int64_t>(item);
@@ -241,7 +244,8 @@ class Execution {
 
   static nb::tuple failure(const FailureDetail& detail) {
     nb::object object = detail.object.is_nil() ? nb::none() : nb::object(object_bytes(detail.object));
-    return nb::make_tuple(detail.op, nb::bytes(detail.record.data(), detail.record.size()), object, detail.text);
+    return nb::make_tuple(detail.op, nb::bytes(detail.record.data(), detail.record.size()), object,
+                          detail.text);
   }
 
   Engine& engine_;
@@ -302,11 +306,13 @@ nb::dict Execution::view() {
 
 void add_execution(nb::module_& module) {
   nb::class_<Execution>(module, "Execution", "One run of a physical plan.")
-      .def(nb::init<const nb::capsule&, const nb::list&, const nb::dict&, const nb::dict&, nb::callable, nb::callable>(),
+      .def(nb::init<const nb::capsule&, const nb::list&, const nb::dict&, const nb::dict&, nb::callable,
+                    nb::callable>(),
            "engine"_a, "operators"_a, "inputs"_a, "options"_a, "make_actor"_a, "end_actor"_a)
       .def("start", &Execution::start, "Begins to run.")
       .def("next", &Execution::next, "timeout_s"_a,
-           "None if nothing came in time, ('end',), ('failed', failure) or ('block', id, rows, bytes, offset, length, order).")
+           "None if nothing came in time, ('end',), ('failed', failure) or ('block', id, rows, bytes, "
+           "offset, length, order).")
       .def("release", &Execution::release, "object"_a, "Lets go of the reference that came with a block.")
       .def("stop", &Execution::stop, "Ends what runs and releases what was not taken.")
       .def("view", &Execution::view, "Figures of the run so far.");

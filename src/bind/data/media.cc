@@ -1,5 +1,5 @@
-// Media for readers in workers: clips frame by frame into arrays of the caller's, and single pictures. Decoding runs
-// without the GIL. What is decoded is data/media's.
+// Media for readers in workers: clips frame by frame into arrays of the caller's, and single pictures.
+// Decoding runs without the GIL. What is decoded is data/media's.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
@@ -21,7 +21,7 @@ using media::Fit;
 using media::PixelFormat;
 using Pixels = nb::ndarray<uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Picture = nb::ndarray<nb::numpy, uint8_t, nb::c_contig>;
-using HeightWidth = std::pair<int, int>;   // Ray's order
+using HeightWidth = std::pair<int, int>;  // Ray's order
 
 std::span<const uint8_t> span_of(const nb::bytes& bytes) {
   return {static_cast<const uint8_t*>(bytes.data()), bytes.size()};
@@ -45,8 +45,8 @@ PixelFormat format_from(const std::string& mode) {
 /// A clip that is being read.
 class Clip {
  public:
-  Clip(const std::string& path, std::optional<HeightWidth> size, double fps, const std::string& filter, bool letterbox,
-       int threads) {
+  Clip(const std::string& path, std::optional<HeightWidth> size, double fps, const std::string& filter,
+       bool letterbox, int threads) {
     media::VideoOptions options;
     if (size) options.size = {size->second, size->first};
     options.fps = fps;
@@ -66,16 +66,19 @@ class Clip {
   double fps() const { return reader_->info().fps; }
   std::optional<int64_t> frames() const { return reader_->info().frames; }
 
-  /// Decodes up to one frame for each row of `pixels`; the frames' numbers and seconds. Fewer than rows: the end.
+  /// Decodes up to one frame for each row of `pixels`; the frames' numbers and seconds. Fewer than rows: the
+  /// end.
   nb::tuple read(Pixels pixels) {
-    if (pixels.shape(1) != reader_->info().frame_bytes) throw nb::value_error("a row must have the bytes of one frame");
+    if (pixels.shape(1) != reader_->info().frame_bytes)
+      throw nb::value_error("a row must have the bytes of one frame");
     std::vector<media::FrameInfo> infos;
     Status failed;
     {
       nb::gil_scoped_release released;
       for (size_t row = 0; row < pixels.shape(0); ++row) {
         media::FrameInfo info;
-        Result<bool> more = reader_->read_into({pixels.data() + row * pixels.shape(1), pixels.shape(1)}, info);
+        Result<bool> more =
+            reader_->read_into({pixels.data() + row * pixels.shape(1), pixels.shape(1)}, info);
         if (!more.is_ok()) failed = more.status();
         if (!more.is_ok() || !*more) break;
         infos.push_back(info);
@@ -141,8 +144,9 @@ Picture decode_image(const nb::bytes& bytes, const std::string& name, std::optio
 
 void add_media(nb::module_& module) {
   nb::class_<Clip>(module, "Clip", "A clip read frame by frame; it is never held whole.")
-      .def(nb::init<const std::string&, std::optional<HeightWidth>, double, const std::string&, bool, int>(), "path"_a,
-           "size"_a = nb::none(), "fps"_a = 0.0, "filter"_a = "bilinear", "letterbox"_a = false, "threads"_a = 1)
+      .def(nb::init<const std::string&, std::optional<HeightWidth>, double, const std::string&, bool, int>(),
+           "path"_a, "size"_a = nb::none(), "fps"_a = 0.0, "filter"_a = "bilinear", "letterbox"_a = false,
+           "threads"_a = 1)
       .def_prop_ro("size", &Clip::size, "(height, width) of the frames handed out.")
       .def_prop_ro("fps", &Clip::fps, "Average frames a second, 0 if unknown.")
       .def_prop_ro("frames", &Clip::frames, "Frames as the container says, unchecked.")

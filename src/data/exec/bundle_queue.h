@@ -12,8 +12,8 @@ namespace mobula::data {
 
 class BundleQueue {
  public:
-  /// Blocks are gathered until they have `rows_per_bundle` rows; with 0, and for blocks of unknown size, each block is
-  /// a bundle.
+  /// Blocks are gathered until they have `rows_per_bundle` rows; with 0, and for blocks of unknown size, each
+  /// block is a bundle.
   explicit BundleQueue(int64_t rows_per_bundle) : rows_per_bundle_(rows_per_bundle) {}
 
   void push(BlockRef block);

@@ -8,7 +8,7 @@
 namespace mobula::data {
 namespace {
 
-constexpr int64_t kTimesMax = 64;   // where nothing limits it
+constexpr int64_t kTimesMax = 64;  // where nothing limits it
 
 int64_t amount_of(const ResourceMap& map, const std::string& name) {
   auto at = map.find(name);

@@ -1,5 +1,5 @@
-// What an executor asks of whoever drives it. Each call to the executor appends; the driver performs in the order of
-// the members below.
+// What an executor asks of whoever drives it. Each call to the executor appends; the driver performs in the
+// order of the members below.
 #pragma once
 
 #include <optional>
@@ -18,8 +18,8 @@ struct TaskStart {
   TaskNumber task = 0;
   OpIndex op = 0;
   ActorNumber actor = kNoActor;
-  std::vector<Bundle> bundles;     // each is one group of the task's header
-  bool held_back = true;           // it waits for its blocks to be asked for; short tasks need not
+  std::vector<Bundle> bundles;  // each is one group of the task's header
+  bool held_back = true;        // it waits for its blocks to be asked for; short tasks need not
 };
 
 /// Ask for the next `items` blocks of a task's stream; each is answered.
@@ -49,12 +49,12 @@ struct Effects {
   std::vector<TaskDrop> drops;
   std::vector<ActorNumber> actor_stops;
   std::vector<ActorStart> actor_starts;
-  std::vector<TaskStart> starts;       // nothing of their streams is asked for yet
+  std::vector<TaskStart> starts;  // nothing of their streams is asked for yet
   std::vector<Pull> pulls;
-  std::vector<BlockRef> outputs;       // in order if the options say so; on_taken answers each
+  std::vector<BlockRef> outputs;  // in order if the options say so; on_taken answers each
   std::vector<ObjectId> releases;
-  bool finished = false;               // all outputs were given
-  std::optional<Failure> failed;       // nothing more will come
+  bool finished = false;          // all outputs were given
+  std::optional<Failure> failed;  // nothing more will come
 
   void clear() { *this = Effects{}; }
 };

@@ -58,7 +58,7 @@ void Executor::stop(Effects& out) {
   for (OpIndex op = 0; op < plan_.operators.size(); ++op) discard(op, out);
 }
 
-// -- passing on ---------------------------------------------------------------------------------------------------------
+// -- passing on ----
 
 void Executor::deliver(OpIndex from, BlockRef block, Effects& out) {
   OpIndex to = downstream_[from];
@@ -134,7 +134,7 @@ void Executor::end_sequence(OpIndex op, uint64_t sequence, Effects& out) {
   }
 }
 
-// -- the end of operators ---------------------------------------------------------------------------------------------
+// -- the end of operators ----
 
 void Executor::finish_if_drained(OpIndex op, Effects& out) {
   OperatorState& state = states_[op];

@@ -1,11 +1,12 @@
-// The streaming executor: decides what of a plan runs next. A pure state machine: facts in (a block came, an actor
-// stands, the consumer took a block), effects out (start this task, pull that stream, release these blocks). No thread,
-// no clock, no I/O; `run.h` drives it over an Engine. Calls are made by one thread at a time.
+// The streaming executor: decides what of a plan runs next. A pure state machine: facts in (a block came, an
+// actor stands, the consumer took a block), effects out (start this task, pull that stream, release these
+// blocks). No thread, no clock, no I/O; `run.h` drives it over an Engine. Calls are made by one thread at a
+// time.
 //
-// Rules: the operator furthest downstream that can run goes first, since it relieves memory; one budget bounds all
-// blocks in existence, half of it reserved evenly so that no operator can starve another; nobody runs far ahead of who
-// comes after him; and when nothing else can move, the stream furthest downstream is pulled on, so there is always
-// progress. Tests: executor_test.cc.
+// Rules: the operator furthest downstream that can run goes first, since it relieves memory; one budget
+// bounds all blocks in existence, half of it reserved evenly so that no operator can starve another; nobody
+// runs far ahead of who comes after him; and when nothing else can move, the stream furthest downstream is
+// pulled on, so there is always progress. Tests: executor_test.cc.
 #pragma once
 
 #include <map>
@@ -17,11 +18,11 @@
 namespace mobula::data {
 
 struct ExecutorOptions {
-  int64_t memory_bytes_max = 256 << 20;   // of blocks in existence
+  int64_t memory_bytes_max = 256 << 20;  // of blocks in existence
   bool preserve_order = false;
-  int64_t failures_max = 0;               // inputs that may fail; -1: any number
-  int32_t retries_max = 3;                // of an input whose worker was lost
-  ResourceMap resources;                  // all that this run may hold
+  int64_t failures_max = 0;  // inputs that may fail; -1: any number
+  int32_t retries_max = 3;   // of an input whose worker was lost
+  ResourceMap resources;     // all that this run may hold
 };
 
 enum class ItemKind : uint8_t { kBlock = 0, kRowsOnly = 1, kFailure = 2 };
@@ -29,17 +30,18 @@ enum class ItemKind : uint8_t { kBlock = 0, kRowsOnly = 1, kFailure = 2 };
 /// One answer of a task: a block of one of its bundles, or a failure.
 struct Item {
   ItemKind kind = ItemKind::kBlock;
-  bool last = false;                      // of its bundle
-  uint32_t bundle = 0;                    // place in TaskStart::bundles
-  ObjectId object;                        // of kBlock
+  bool last = false;    // of its bundle
+  uint32_t bundle = 0;  // place in TaskStart::bundles
+  ObjectId object;      // of kBlock
   int64_t rows = 0, bytes = 0;
   double busy_ms = 0;
-  uint64_t detail = 0;                    // of kFailure
+  uint64_t detail = 0;  // of kFailure
 };
 
 class Executor {
  public:
-  /// `inputs[op]` is what the input operator `op` hands out. The plan must have passed its check and outlive this.
+  /// `inputs[op]` is what the input operator `op` hands out. The plan must have passed its check and outlive
+  /// this.
   Executor(const Plan& plan, ExecutorOptions options, std::map<OpIndex, std::vector<BlockRef>> inputs);
 
   void start(double now_ms, Effects& out);
@@ -122,7 +124,7 @@ class Executor {
   Phase phase_ = Phase::kFresh;
   int64_t failures_ = 0;
   int64_t outputs_untaken_ = 0;
-  uint64_t next_number_ = 1;              // of tasks and actors
+  uint64_t next_number_ = 1;  // of tasks and actors
 };
 
 }  // namespace mobula::data

@@ -8,17 +8,18 @@
 namespace mobula::data {
 namespace {
 
-constexpr int64_t kWindowBlocks = 2;        // blocks of a task's stream made before they are asked for, plus the asked
-constexpr double kReservedShare = 0.5;      // of the budget, split evenly; the rest goes to who needs it
-constexpr int64_t kBundlesAheadMin = 4;     // for each slot of the operator after
+constexpr int64_t kWindowBlocks =
+    2;  // blocks of a task's stream made before they are asked for, plus the asked
+constexpr double kReservedShare = 0.5;   // of the budget, split evenly; the rest goes to who needs it
+constexpr int64_t kBundlesAheadMin = 4;  // for each slot of the operator after
 constexpr int64_t kBundlesAheadMax = 4096;
-constexpr double kAheadMs = 1000;           // work in the queue of the operator after: enough to keep it busy
-constexpr int64_t kOutputsMax = 1024;       // given and not yet taken
-constexpr double kTaskMs = 20;              // short bundles share a task until it takes about so long
+constexpr double kAheadMs = 1000;      // work in the queue of the operator after: enough to keep it busy
+constexpr int64_t kOutputsMax = 1024;  // given and not yet taken
+constexpr double kTaskMs = 20;         // short bundles share a task until it takes about so long
 constexpr size_t kBundlesPerTaskMax = 64;
-constexpr double kShortMs = 200;            // who holds a CPU for less need not leave one free for others
-constexpr size_t kGrowBacklog = 2;          // waiting bundles for each actor at which a pool grows
-constexpr size_t kItemsAsked = 64;          // of one task's stream at once
+constexpr double kShortMs = 200;    // who holds a CPU for less need not leave one free for others
+constexpr size_t kGrowBacklog = 2;  // waiting bundles for each actor at which a pool grows
+constexpr size_t kItemsAsked = 64;  // of one task's stream at once
 
 }  // namespace
 
@@ -73,7 +74,8 @@ void Executor::start_task(OpIndex op, double now_ms, Effects& out) {
   pull(number, added, out);
 }
 
-/// Each open bundle answers at least once, so as many answers are asked for at once: one wake-up for all of them.
+/// Each open bundle answers at least once, so as many answers are asked for at once: one wake-up for all of
+/// them.
 void Executor::pull(TaskNumber number, TaskState& task, Effects& out) {
   task.asked = static_cast<int32_t>(std::clamp<size_t>(task.bundles_open, 1, kItemsAsked));
   out.pulls.push_back({number, task.asked});
@@ -86,7 +88,8 @@ size_t Executor::bundles_for_task(OpIndex op) const {
   auto wanted = static_cast<size_t>(kTaskMs / std::max(ms.value(), kTaskMs / kBundlesPerTaskMax));
   auto fair = (state.queue.size() + 2 * slots(op) - 1) / (2 * slots(op));
   double bundle_bytes = state.history.block_bytes.value() * state.history.blocks_per_bundle.value();
-  auto affordable = static_cast<size_t>(std::max(1.0, options_.memory_bytes_max / 16.0 / std::max(bundle_bytes, 1.0)));
+  auto affordable =
+      static_cast<size_t>(std::max(1.0, options_.memory_bytes_max / 16.0 / std::max(bundle_bytes, 1.0)));
   return std::max<size_t>(1, std::min({wanted, static_cast<size_t>(fair), affordable, state.queue.size()}));
 }
 
@@ -102,17 +105,19 @@ void Executor::pull_streams(Effects& out) {
   }
 }
 
-// -- when nothing else moves --------------------------------------------------------------------------------------------
+// -- when nothing else moves ----
 
 bool Executor::nothing_moves() const {
   if (outputs_untaken_ > 0) return false;
-  if (std::any_of(tasks_.begin(), tasks_.end(), [](const auto& item) { return item.second.asked > 0; })) return false;
+  if (std::any_of(tasks_.begin(), tasks_.end(), [](const auto& item) { return item.second.asked > 0; }))
+    return false;
   return std::all_of(actors_.begin(), actors_.end(), [](const auto& item) { return item.second.standing; });
 }
 
 void Executor::force_progress(double now_ms, Effects& out) {
   for (auto op = static_cast<OpIndex>(plan_.operators.size()); op-- > 0;) {
-    if (is_unfinished_map(op) && states_[op].queue.size() > 0 && has_slot(op)) return start_task(op, now_ms, out);
+    if (is_unfinished_map(op) && states_[op].queue.size() > 0 && has_slot(op))
+      return start_task(op, now_ms, out);
   }
   for (auto op = static_cast<OpIndex>(plan_.operators.size()); op-- > 0;) {
     if (!is_unfinished_map(op) || states_[op].running.empty()) continue;
@@ -120,7 +125,7 @@ void Executor::force_progress(double now_ms, Effects& out) {
     pull(number, tasks_.at(number), out);
     return;
   }
-  for (OpIndex op = 0; op < plan_.operators.size(); ++op) {   // nothing runs, so what is held are idle actors
+  for (OpIndex op = 0; op < plan_.operators.size(); ++op) {  // nothing runs, so what is held are idle actors
     if (!is_unfinished_map(op) || states_[op].queue.size() == 0) continue;
     const Operator& node = plan_.operators[op];
     if (node.pool) return start_actor(op, out);
@@ -128,7 +133,7 @@ void Executor::force_progress(double now_ms, Effects& out) {
   }
 }
 
-// -- actors -------------------------------------------------------------------------------------------------------------
+// -- actors ----
 
 void Executor::grow_pools(Effects& out) {
   for (OpIndex op = 0; op < plan_.operators.size(); ++op) {
@@ -138,7 +143,8 @@ void Executor::grow_pools(Effects& out) {
     while (true) {
       auto size = static_cast<int32_t>(state.actors.size());
       if (pool.actors_max >= 0 && size >= pool.actors_max) break;
-      bool first = size < (state.counters.actors_started < pool.actors_initial ? pool.actors_initial : pool.actors_min);
+      bool first = size < (state.counters.actors_started < pool.actors_initial ? pool.actors_initial
+                                                                               : pool.actors_min);
       bool starting = std::any_of(state.actors.begin(), state.actors.end(),
                                   [&](ActorNumber number) { return !actors_.at(number).standing; });
       bool behind = !starting && size > 0 && state.queue.size() >= kGrowBacklog * static_cast<size_t>(size) &&
@@ -166,7 +172,8 @@ void Executor::start_actor(OpIndex op, Effects& out) {
   actors_.emplace(start.actor, ActorState{op, false, 0});
   state.actors.insert(start.actor);
   ++state.counters.actors_started;
-  state.counters.actors_most = std::max(state.counters.actors_most, static_cast<int64_t>(state.actors.size()));
+  state.counters.actors_most =
+      std::max(state.counters.actors_most, static_cast<int64_t>(state.actors.size()));
   out.actor_starts.push_back(start);
 }
 
@@ -184,14 +191,16 @@ ActorNumber Executor::free_actor(OpIndex op) const {
   return best;
 }
 
-// -- may it run? --------------------------------------------------------------------------------------------------------
+// -- may it run? ----
 
 bool Executor::is_unfinished_map(OpIndex op) const {
   return plan_.operators[op].kind == OpKind::kMap && !states_[op].done;
 }
 
 /// Is there input, or may more come?
-bool Executor::has_work(OpIndex op) const { return !states_[op].queue.is_closed() || !states_[op].queue.empty(); }
+bool Executor::has_work(OpIndex op) const {
+  return !states_[op].queue.is_closed() || !states_[op].queue.empty();
+}
 
 bool Executor::has_slot(OpIndex op) const {
   const Operator& node = plan_.operators[op];
@@ -200,8 +209,8 @@ bool Executor::has_slot(OpIndex op) const {
   return (node.tasks_max == 0 || running < node.tasks_max) && has_room(op);
 }
 
-/// Does a task or an actor of `op` fit, and leave what others need to begin at all? An actor stays, so it leaves room
-/// for the operators that feed it; a long task leaves room for those that take its output.
+/// Does a task or an actor of `op` fit, and leave what others need to begin at all? An actor stays, so it
+/// leaves room for the operators that feed it; a long task leaves room for those that take its output.
 bool Executor::has_room(OpIndex op) const {
   const Operator& node = plan_.operators[op];
   const Average& ms = states_[op].history.bundle_ms;
@@ -268,7 +277,8 @@ int64_t Executor::usage_bytes(OpIndex op) const {
 
 int64_t Executor::bytes_left(OpIndex op) const {
   int64_t operators = 0, borrowed = 0;
-  for (OpIndex other = 0; other < plan_.operators.size(); ++other) operators += is_unfinished_map(other) ? 1 : 0;
+  for (OpIndex other = 0; other < plan_.operators.size(); ++other)
+    operators += is_unfinished_map(other) ? 1 : 0;
   auto reserved = static_cast<int64_t>(static_cast<double>(options_.memory_bytes_max) * kReservedShare);
   int64_t share = reserved / std::max<int64_t>(operators, 1);
   for (OpIndex other = 0; other < plan_.operators.size(); ++other) {
@@ -283,7 +293,8 @@ int64_t Executor::bytes_left(OpIndex op) const {
 /// The next operator after `op` that runs something; the number of operators if the consumer comes first.
 OpIndex Executor::map_after(OpIndex op) const {
   OpIndex after = downstream_[op];
-  while (after < plan_.operators.size() && plan_.operators[after].kind != OpKind::kMap) after = downstream_[after];
+  while (after < plan_.operators.size() && plan_.operators[after].kind != OpKind::kMap)
+    after = downstream_[after];
   return after;
 }
 

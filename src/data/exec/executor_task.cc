@@ -9,7 +9,7 @@ namespace mobula::data {
 
 void Executor::on_item(TaskNumber number, const Item& item, double now_ms, Effects& out) {
   auto at = tasks_.find(number);
-  if (at == tasks_.end()) {                       // it was dropped while this was on its way
+  if (at == tasks_.end()) {  // it was dropped while this was on its way
     if (item.kind == ItemKind::kBlock) out.releases.push_back(item.object);
     return;
   }
@@ -23,10 +23,11 @@ void Executor::on_item(TaskNumber number, const Item& item, double now_ms, Effec
   } else {
     take_block(task, item, out);
   }
-  at = tasks_.find(number);                       // a limit downstream may have ended it
+  at = tasks_.find(number);  // a limit downstream may have ended it
   if (at != tasks_.end() && item.last) {
     for (size_t i = 0; i <= item.bundle; ++i) end_bundle(at->second, i, now_ms, out);
-    if (tasks_.contains(number) && item.bundle + 1 == at->second.bundles.size()) end_task(number, false, now_ms, out);
+    if (tasks_.contains(number) && item.bundle + 1 == at->second.bundles.size())
+      end_task(number, false, now_ms, out);
     finish_if_drained(op, out);
   }
   schedule(now_ms, out);
@@ -139,7 +140,7 @@ void Executor::drop_actor(ActorNumber number, bool stop, Effects& out) {
   OpIndex op = actors_.at(number).op;
   actors_.erase(number);
   states_[op].actors.erase(number);
-  for (TaskNumber task : states_[op].running) {   // they end by themselves: the engine reports each as lost
+  for (TaskNumber task : states_[op].running) {  // they end by themselves: the engine reports each as lost
     if (tasks_.at(task).actor == number) tasks_.at(task).actor = kNoActor;
   }
   capacity_.give(plan_.operators[op].resources);

@@ -1,4 +1,5 @@
-// Executor: whole runs in a world where everything happens in an order drawn from a seed, and single decisions.
+// Executor: whole runs in a world where everything happens in an order drawn from a seed, and single
+// decisions.
 #include "data/exec/executor.h"
 
 #include <algorithm>
@@ -16,15 +17,18 @@ constexpr int64_t kRowsPerBlock = 10;
 struct Behaviour {
   int32_t blocks_per_bundle = 1;
   int64_t block_bytes = kMb;
-  double fails = 0;        // share of bundles that end in an error of the user's
-  double loses = 0;        // share of answers in whose place the worker dies
+  double fails = 0;  // share of bundles that end in an error of the user's
+  double loses = 0;  // share of answers in whose place the worker dies
 };
 
 /// Engine, workers and consumer in one: performs effects, and feeds facts back in a seeded order.
 class World {
  public:
   World(Plan plan, ExecutorOptions options, std::map<OpIndex, std::vector<BlockRef>> inputs, uint64_t seed)
-      : plan_(std::move(plan)), executor_(plan_, options, std::move(inputs)), options_(options), random_(seed) {
+      : plan_(std::move(plan)),
+        executor_(plan_, options, std::move(inputs)),
+        options_(options),
+        random_(seed) {
     behaviours_.resize(plan_.operators.size());
   }
 
@@ -89,7 +93,7 @@ class World {
   struct Stream {
     TaskStart start;
     size_t bundle = 0;
-    int32_t given = 0;         // of the bundle
+    int32_t given = 0;  // of the bundle
     int32_t asked = 0;
     bool dropped = false;
     std::vector<ObjectId> unread;
@@ -97,7 +101,8 @@ class World {
 
   void perform(const Effects& effects) {
     for (const TaskDrop& drop : effects.drops) streams_.at(drop.task).dropped = true;
-    for (ActorNumber actor : effects.actor_stops) EXPECT_EQ(actors_.erase(actor) + starting_.erase(actor), 1u);
+    for (ActorNumber actor : effects.actor_stops)
+      EXPECT_EQ(actors_.erase(actor) + starting_.erase(actor), 1u);
     for (const ActorStart& start : effects.actor_starts) starting_.insert(start.actor);
     for (const TaskStart& start : effects.starts) {
       EXPECT_FALSE(start.bundles.empty());
@@ -167,7 +172,8 @@ class World {
       item.last = true;
       item.detail = 9;
     } else {
-      int64_t skipped = bundle.rows_delivered / kRowsPerBlock;   // a new attempt goes on where the last one ended
+      int64_t skipped =
+          bundle.rows_delivered / kRowsPerBlock;  // a new attempt goes on where the last one ended
       item.object = ObjectId{TaskId{next_object_++}, 0, 0};
       item.rows = kRowsPerBlock;
       item.bytes = behaviour.block_bytes;
@@ -244,7 +250,8 @@ Plan plan_of(std::vector<Operator> operators) {
 
 TEST(Executor, runs_every_input_through_every_operator_and_leaves_nothing) {
   for (uint64_t seed = 0; seed < 50; ++seed) {
-    World world(plan_of({input(), map_op(0), pool_op(1, 1, 2), map_op(2, 0.5)}), options(3), {{0, literals(40)}}, seed);
+    World world(plan_of({input(), map_op(0), pool_op(1, 1, 2), map_op(2, 0.5)}), options(3),
+                {{0, literals(40)}}, seed);
     world.behaviour(1).blocks_per_bundle = 3;
     world.run();
     EXPECT_TRUE(world.finished_);
@@ -280,7 +287,8 @@ TEST(Executor, order_keys_restore_the_order_of_an_unordered_run) {
 
 TEST(Executor, stays_within_its_memory_while_a_slow_operator_holds_the_others_up) {
   for (uint64_t seed = 0; seed < 30; ++seed) {
-    World world(plan_of({input(), map_op(0), pool_op(1, 1, 1)}), options(3, 40 * kMb), {{0, literals(50)}}, seed);
+    World world(plan_of({input(), map_op(0), pool_op(1, 1, 1)}), options(3, 40 * kMb), {{0, literals(50)}},
+                seed);
     world.behaviour(1).block_bytes = 8 * kMb;
     world.behaviour(2).block_bytes = 8 * kMb;
     world.run();
@@ -308,7 +316,8 @@ TEST(Executor, makes_progress_on_one_cpu_that_an_upstream_task_holds) {
 }
 
 TEST(Executor, runs_two_pools_in_a_row_on_one_cpu_after_each_other) {
-  World world(plan_of({input(), map_op(0), pool_op(1, 1, 1), pool_op(2, 1, 1)}), options(1), {{0, literals(5)}}, 5);
+  World world(plan_of({input(), map_op(0), pool_op(1, 1, 1), pool_op(2, 1, 1)}), options(1),
+              {{0, literals(5)}}, 5);
   world.run();
   EXPECT_EQ(world.taken_.size(), 5u);
   world.expect_nothing_left();
@@ -332,7 +341,8 @@ TEST(Executor, grows_a_pool_under_load_and_not_beyond_its_maximum) {
 
 TEST(Executor, a_limit_cuts_its_last_block_and_ends_what_feeds_it) {
   for (uint64_t seed = 0; seed < 20; ++seed) {
-    World world(plan_of({input(), map_op(0), limit_op(1, 25), map_op(2)}), options(3), {{0, literals(500)}}, seed);
+    World world(plan_of({input(), map_op(0), limit_op(1, 25), map_op(2)}), options(3), {{0, literals(500)}},
+                seed);
     world.run();
     EXPECT_TRUE(world.finished_);
     EXPECT_EQ(world.executor().state(2).counters.rows, 25);
@@ -440,7 +450,7 @@ TEST(Executor, gathers_blocks_to_the_rows_that_a_bundle_needs) {
   gather.rows_per_bundle = 35;
   World world(plan_of({input(), map_op(0), gather}), options(2), {{0, literals(9)}}, 1);
   world.run();
-  EXPECT_EQ(world.taken_.size(), 3u);   // 40, 40 and the last 10 rows
+  EXPECT_EQ(world.taken_.size(), 3u);  // 40, 40 and the last 10 rows
 }
 
 TEST(Executor, short_bundles_come_to_share_a_task) {

@@ -22,9 +22,9 @@ class Average {
 };
 
 struct History {
-  Average block_bytes;         // of the blocks it gave
+  Average block_bytes;  // of the blocks it gave
   Average blocks_per_bundle;
-  Average bundle_ms;           // time at work, without what it was held up
+  Average bundle_ms;  // time at work, without what it was held up
 };
 
 /// Totals of an operator, for stats().
@@ -32,9 +32,9 @@ struct Counters {
   int64_t tasks = 0, bundles = 0, blocks = 0, rows = 0, bytes = 0;
   int64_t rows_in = 0, bytes_in = 0;
   int64_t failed = 0, retried = 0, actors_started = 0, actors_most = 0;
-  int64_t bytes_peak = 0;      // of its output in existence
-  int64_t tasks_most = 0;      // running at once
-  double first_ms = -1, last_ms = 0;   // first start, last end
+  int64_t bytes_peak = 0;             // of its output in existence
+  int64_t tasks_most = 0;             // running at once
+  double first_ms = -1, last_ms = 0;  // first start, last end
 };
 
 }  // namespace mobula::data

@@ -23,16 +23,16 @@ struct OperatorState {
 
   BundleQueue queue;
   bool done = false;
-  std::set<TaskNumber> running;                // in the order of their starts
-  std::set<ActorNumber> actors;                // starting and standing
-  int64_t bytes_out = 0;                       // of its output: held, queued, at work downstream, not yet taken
-  bool kept_empty = false;                     // passed a block without rows on, for its columns
+  std::set<TaskNumber> running;  // in the order of their starts
+  std::set<ActorNumber> actors;  // starting and standing
+  int64_t bytes_out = 0;         // of its output: held, queued, at work downstream, not yet taken
+  bool kept_empty = false;       // passed a block without rows on, for its columns
   int32_t actors_lost = 0;
-  std::map<uint64_t, HeldOutput> held;         // ordered runs: by bundle
-  uint64_t next_sequence = 0;                  // ordered runs: the bundle whose output may leave
-  int64_t rows_left = 0;                       // limits
-  size_t branch = 0;                           // ordered unions: the input whose blocks may leave
-  std::map<OpIndex, std::vector<BlockRef>> waiting;   // ordered unions
+  std::map<uint64_t, HeldOutput> held;               // ordered runs: by bundle
+  uint64_t next_sequence = 0;                        // ordered runs: the bundle whose output may leave
+  int64_t rows_left = 0;                             // limits
+  size_t branch = 0;                                 // ordered unions: the input whose blocks may leave
+  std::map<OpIndex, std::vector<BlockRef>> waiting;  // ordered unions
   size_t open_inputs = 0;
   History history;
   Counters counters;
@@ -42,10 +42,10 @@ struct TaskState {
   OpIndex op = 0;
   ActorNumber actor = kNoActor;
   std::vector<Bundle> bundles;
-  std::vector<bool> ended;                     // bundle by bundle
-  int32_t asked = 0;                           // answers on their way
+  std::vector<bool> ended;  // bundle by bundle
+  int32_t asked = 0;        // answers on their way
   size_t bundles_open = 0;
-  bool holds_resources = false;                // calls of actors run on what the actor holds
+  bool holds_resources = false;  // calls of actors run on what the actor holds
 };
 
 struct ActorState {

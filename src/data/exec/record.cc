@@ -23,8 +23,8 @@ Result<Record> parse_record(std::string_view bytes) {
   record.busy_ms = static_cast<double>(in.number<int64_t>()) * kMsPerNs;
   record.held_up_ms = static_cast<double>(in.number<int64_t>()) * kMsPerNs;
   record.rss_bytes = in.number<int64_t>();
-  bool plausible = kind <= static_cast<uint8_t>(ItemKind::kFailure) && stages <= kStagesMax && record.rows >= 0 &&
-                   record.bytes >= 0;
+  bool plausible = kind <= static_cast<uint8_t>(ItemKind::kFailure) && stages <= kStagesMax &&
+                   record.rows >= 0 && record.bytes >= 0;
   if (!plausible) return Status(Code::kInvalid, "a task's record of its block is damaged");
   record.kind = static_cast<ItemKind>(kind);
   for (uint16_t i = 0; i < stages; ++i) {

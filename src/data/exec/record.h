@@ -1,5 +1,5 @@
-// What a driver and the tasks of an operator say to each other: a header before the inputs, and after each block a
-// record of it. Python's side is python/mobula/data/fragment.py. Tests: record_test.cc.
+// What a driver and the tasks of an operator say to each other: a header before the inputs, and after each
+// block a record of it. Python's side is python/mobula/data/fragment.py. Tests: record_test.cc.
 #pragma once
 
 #include <span>
@@ -21,13 +21,13 @@ struct StageTimes {
 
 struct Record {
   ItemKind kind = ItemKind::kBlock;
-  bool last = false;                  // of its bundle
+  bool last = false;  // of its bundle
   uint32_t bundle = 0;
   int64_t rows = 0, bytes = 0;
-  double busy_ms = 0, held_up_ms = 0; // at work on the block; waiting to hand over the one before
-  int64_t rss_bytes = 0;              // peak of the worker
+  double busy_ms = 0, held_up_ms = 0;  // at work on the block; waiting to hand over the one before
+  int64_t rss_bytes = 0;               // peak of the worker
   std::vector<StageTimes> stages;
-  std::string_view failure;           // of kFailure: the error as its language encoded it
+  std::string_view failure;  // of kFailure: the error as its language encoded it
 };
 
 constexpr size_t kStagesMax = 256;

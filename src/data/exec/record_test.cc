@@ -47,7 +47,8 @@ TEST(Record, keeps_the_bytes_of_a_failure) {
 
 TEST(Record, refuses_what_is_cut_short_or_damaged) {
   std::string bytes = record_bytes(0, 3, "");
-  for (size_t size = 0; size < bytes.size(); ++size) EXPECT_FALSE(parse_record(bytes.substr(0, size)).is_ok());
+  for (size_t size = 0; size < bytes.size(); ++size)
+    EXPECT_FALSE(parse_record(bytes.substr(0, size)).is_ok());
   EXPECT_FALSE(parse_record(record_bytes(3, 0, "")).is_ok());
 }
 

@@ -10,7 +10,7 @@
 namespace mobula::data {
 namespace {
 
-constexpr size_t kToleratedMax = 1000;   // failures that are listed; all are counted
+constexpr size_t kToleratedMax = 1000;  // failures that are listed; all are counted
 
 double clock_ms() {
   auto since = std::chrono::steady_clock::now().time_since_epoch();
@@ -106,12 +106,13 @@ void Run::read_records(uint64_t task) {
   std::vector<ObjectId> ids;
   for (const Pair& pair : pairs) ids.push_back(pair.record);
   Result<std::vector<Payload>> payloads = engine_.get(ids, Deadline::never());
-  bool complete = payloads.is_ok() && std::all_of(payloads->begin(), payloads->end(), [](const Payload& payload) {
-    return payload.kind == PayloadKind::kValue && !payload.data.empty();
-  });
+  bool complete =
+      payloads.is_ok() && std::all_of(payloads->begin(), payloads->end(), [](const Payload& payload) {
+        return payload.kind == PayloadKind::kValue && !payload.data.empty();
+      });
   bool goes_on = true;
   for (size_t i = 0; i < pairs.size(); ++i) {
-    if (!goes_on || !live_.contains(task)) {      // it ended with what came before
+    if (!goes_on || !live_.contains(task)) {  // it ended with what came before
       engine_.release(pairs[i].block);
       engine_.release(pairs[i].record);
     } else if (complete) {
@@ -225,7 +226,7 @@ void Run::take_actor(uint64_t number) {
     }
   }
   if (stands) engine_.release(actor.ready);
-  actor.ready = {};                // released above, or kept by the failure's detail
+  actor.ready = {};  // released above, or kept by the failure's detail
   perform(std::move(effects));
 }
 
@@ -240,7 +241,7 @@ uint64_t Run::note_failure(FailureDetail detail) {
   return next_detail_++;
 }
 
-// -- the consumer -------------------------------------------------------------------------------------------------------
+// -- the consumer ----
 
 Answer Run::next(Deadline deadline) {
   std::unique_lock lock(mutex_);

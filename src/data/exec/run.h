@@ -1,6 +1,6 @@
-// One run of a plan over an Engine: turns the executor's effects into engine calls and the engine's answers into
-// facts. A thread of its own waits for facts; next(), stop() and view() may be called from any other. It must be gone
-// before the engine is. Tests: tests/python/data_run.py.
+// One run of a plan over an Engine: turns the executor's effects into engine calls and the engine's answers
+// into facts. A thread of its own waits for facts; next(), stop() and view() may be called from any other. It
+// must be gone before the engine is. Tests: tests/python/data_run.py.
 #pragma once
 
 #include <condition_variable>
@@ -24,12 +24,12 @@ namespace mobula::data {
 /// How an operator's tasks, or the calls of its actors, are submitted: the spec without inputs.
 struct Binding {
   TaskSpec spec;
-  std::vector<std::string> literals;      // of inputs: encoded values
+  std::vector<std::string> literals;  // of inputs: encoded values
 };
 
 struct MadeActor {
   ActorId actor;
-  ObjectId ready;                          // becomes a value when the actor stands; the run releases it
+  ObjectId ready;  // becomes a value when the actor stands; the run releases it
 };
 
 /// Makes and ends actors; called on the run's thread.
@@ -41,7 +41,7 @@ struct ActorFactory {
 struct RunSetup {
   Plan plan;
   ExecutorOptions options;
-  std::vector<Binding> bindings;           // by operator
+  std::vector<Binding> bindings;  // by operator
   std::map<OpIndex, std::vector<BlockRef>> inputs;
   ActorFactory actors;
 };
@@ -50,14 +50,14 @@ struct RunSetup {
 struct FailureDetail {
   OpIndex op = 0;
   std::string record;
-  ObjectId object;                         // the run holds a reference until it is dropped
+  ObjectId object;  // the run holds a reference until it is dropped
   std::string text;
 };
 
 struct Answer {
   enum class Kind { kBlock, kEnd, kFailed, kTimeout };
   Kind kind = Kind::kTimeout;
-  BlockRef block;                          // the caller takes over its reference
+  BlockRef block;  // the caller takes over its reference
   FailureDetail failure;
 };
 
@@ -96,7 +96,7 @@ class Run {
   struct Fact {
     enum class Kind { kItems, kActor, kTaken, kStop };
     Kind kind;
-    uint64_t number = 0;                   // task or actor
+    uint64_t number = 0;  // task or actor
     BlockRef block;
   };
   /// Outlives the run: the engine's callbacks post to it.
@@ -107,15 +107,15 @@ class Run {
     void post(Fact fact);
     std::deque<Fact> take();
   };
-  struct Pair {                            // a block and its record
+  struct Pair {  // a block and its record
     ObjectId block, record;
   };
-  struct Live {                            // a task whose stream is read
+  struct Live {  // a task whose stream is read
     TaskId id;
     OpIndex op = 0;
     ActorNumber actor = kNoActor;
     uint32_t next_item = 0;
-    std::vector<Pair> asked;               // in order; the first ones are there first
+    std::vector<Pair> asked;  // in order; the first ones are there first
   };
   struct Standing {
     ActorId id;

@@ -72,7 +72,8 @@ void Run::start_tasks(std::vector<TaskStart> starts) {
     std::vector<TaskStart> part(std::make_move_iterator(begin), std::make_move_iterator(end));
     std::vector<TaskSpec> specs;
     for (const TaskStart& start : part) specs.push_back(spec_of(start));
-    Result<std::vector<TaskId>> ids = actors ? engine_.call(std::move(specs)) : engine_.submit(std::move(specs));
+    Result<std::vector<TaskId>> ids =
+        actors ? engine_.call(std::move(specs)) : engine_.submit(std::move(specs));
     if (!ids.is_ok()) {
       fail_starts(part, ids.status());
       continue;
@@ -120,7 +121,7 @@ void Run::pull(const Pull& pull) {
   for (int32_t i = 0; i < pull.items; ++i) {
     Result<ObjectId> block = engine_.stream_item(live.id, live.next_item++);
     Result<ObjectId> record = engine_.stream_item(live.id, live.next_item++);
-    if (!block.is_ok() || !record.is_ok()) return;    // the engine ends, and so will this run
+    if (!block.is_ok() || !record.is_ok()) return;  // the engine ends, and so will this run
     live.asked.push_back({*block, *record});
     records.push_back(*record);
   }

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from mobula.data.block import column_to_python, conform, unify_schemas
+from mobula.data.op.stage import Run
 from mobula.data.sink.sink import FolderSink
-from mobula.data.stage import Run
 
 ROWS_PER_GROUP = 1024 * 1024
 HELD_BYTES_MAX = 8 * 1024 * 1024

@@ -1,7 +1,7 @@
 """What a sink is: it writes the blocks of one task, and the driver prepares and completes the whole.
 
-Files are written under a temporary name and renamed when they are complete, so that nobody sees half a file. Tests:
-tests/python/data_write.py.
+Files are written under a temporary name and renamed when they are complete, so that nobody sees half a
+file. Tests: tests/python/data_write.py.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mobula.data.stage import Run, Stage
+from mobula.data.op.stage import Run, Stage
 
 __all__ = ["SaveMode"]
 

@@ -1,7 +1,7 @@
 """Files: finding them, and what readers of files have in common.
 
-A file that cannot be read ends the run with an error that names it and the cause, or is skipped, counted and listed
-where `DataContext.max_errored_blocks` allows it. Tests: tests/python/data_read.py.
+A file that cannot be read ends the run with an error that names it and the cause, or is skipped, counted
+and listed where `DataContext.max_errored_blocks` allows it. Tests: tests/python/data_read.py.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from mobula.data.block import concat_tables
+from mobula.data.op.stage import Run
 from mobula.data.source.source import Reader, ReadTask, Source, split_evenly, task_count
-from mobula.data.stage import Run
 
 if TYPE_CHECKING:
     from mobula.data.context import DataContext

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from mobula.data.block import table_from_batch
+from mobula.data.op.stage import Run
 from mobula.data.source.source import Reader, ReadTask, Source, task_count
-from mobula.data.stage import Run
 
 if TYPE_CHECKING:
     from mobula.data.context import DataContext

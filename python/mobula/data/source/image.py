@@ -1,5 +1,6 @@
-"""Pictures: column `image`, arrays of height x width (x channels). JPEG, PNG and WebP are decoded in C++, without
-the GIL; other formats by Pillow where it is installed."""
+"""Pictures: column `image`, arrays of height x width (x channels). JPEG, PNG and WebP are decoded in C++,
+without the GIL; other formats by Pillow where it is installed.
+"""
 
 from __future__ import annotations
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from mobula.data.block import table_from_batch
-from mobula.data.columns import rows_where
 from mobula.data.expressions import Expr
+from mobula.data.op.columns import rows_where
+from mobula.data.op.stage import Run
 from mobula.data.source.files import FileOptions, FileReader, FileSource, find_files, open_file
 from mobula.data.source.source import Reader, ReadTask, split_evenly, task_count
-from mobula.data.stage import Run
 
 if TYPE_CHECKING:
     from mobula.data.context import DataContext
@@ -97,7 +97,9 @@ class ParquetReader(FileReader):
 
 
 def _batch_rows(file: Any) -> int:
-    """Rows for about 8 MiB of what is in the file, so that wide rows (pictures) do not come by the ten thousand."""
+    """Rows for about 8 MiB of what is in the file, so that wide rows (pictures) do not come by the ten
+    thousand.
+    """
     rows = max(file.metadata.num_rows, 1)
     size = sum(file.metadata.row_group(i).total_byte_size for i in range(file.num_row_groups))
     return int(max(16, min(ROWS_PER_BATCH, 8 * 1024 * 1024 * rows // max(size, 1))))

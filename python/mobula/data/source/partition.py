@@ -16,7 +16,8 @@ STYLES = ("hive", "dir")
 
 @dataclass(frozen=True)
 class Partitioning:
-    """How folders' names hold values: style "hive" is key=value, "dir" values alone in the order of `field_names`.
+    """How folders' names hold values: style "hive" is key=value, "dir" values alone in the order of
+    `field_names`.
 
     >>> Partitioning("hive", base_dir="/data").parse("/data/year=2024/a.parquet")
     {'year': '2024'}

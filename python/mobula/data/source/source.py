@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from mobula.data.stage import Run, Stage
+from mobula.data.op.stage import Run, Stage
 
 if TYPE_CHECKING:
     from mobula.data.context import DataContext

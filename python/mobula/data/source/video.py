@@ -1,5 +1,6 @@
-"""Clips, frame by frame: decoded in C++ into tensor blocks that are yielded while the clip is still being decoded, so
-a clip is never held whole."""
+"""Clips, frame by frame: decoded in C++ into tensor blocks that are yielded while the clip is still being
+decoded, so a clip is never held whole.
+"""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from mobula.data.block import column_from_values, table_to_batch
 from mobula.data.expressions import Expr
-from mobula.data.function import UserFunction
-from mobula.data.stage import Blocks, Position, Run, Stage
+from mobula.data.op.function import UserFunction
+from mobula.data.op.stage import Blocks, Position, Run, Stage
 
 
 class FilterExpression(Stage):

@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from mobula.data.columns import FilterExpression, Project, WithColumns
 from mobula.data.compute import ActorPoolStrategy, ComputeStrategy, TaskPoolStrategy
 from mobula.data.context import DataContext
 from mobula.data.fragment import Fragment
-from mobula.data.plan import (
+from mobula.data.op.columns import FilterExpression, Project, WithColumns
+from mobula.data.op.stage import MapBatches, Stage, TakeRows
+from mobula.data.plan.logical import (
     Apply,
     BlockHandle,
     Blocks,
@@ -26,7 +27,6 @@ from mobula.data.plan import (
 )
 from mobula.data.sink.sink import WriteStage
 from mobula.data.source.source import ReadStage, ReadTask
-from mobula.data.stage import MapBatches, Stage, TakeRows
 
 CALLS_PER_ACTOR = 2
 

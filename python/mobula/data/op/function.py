@@ -1,7 +1,7 @@
 """Users' functions as stages of a fragment carry them: what to call, with which arguments, and its instance.
 
-A class is instantiated once in each process that runs it. Async functions run several items at a time on an event
-loop of their own. Tests: tests/python/data_map.py.
+A class is instantiated once in each process that runs it. Async functions run several items at a time on an
+event loop of their own. Tests: tests/python/data_map.py.
 """
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ class UserFunction:
 
 
 def _is_async(fn: Any) -> bool:
-    """Is it a coroutine function or an async generator function, or does a class or object have such a __call__?"""
+    """Is it a coroutine function or an async generator function, or does a class or object have such a
+    __call__?
+    """
     candidates = (fn, getattr(fn, "__call__", None))  # noqa: B004
     return any(inspect.iscoroutinefunction(one) or inspect.isasyncgenfunction(one) for one in candidates)
 

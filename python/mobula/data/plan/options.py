@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mobula.data.plan import RemoteOptions
+from mobula.data.plan.logical import RemoteOptions
 
 _REMOTE = {
     "num_cpus", "num_gpus", "memory", "resources", "runtime_env", "scheduling_strategy", "max_retries",

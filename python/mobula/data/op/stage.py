@@ -1,7 +1,7 @@
 """Stages: the steps of a fragment. Each turns a stream of blocks into a stream of blocks, lazily.
 
-A stage is pickled into its fragment, opened once in each process, and run for each input. It holds no state between
-runs but the instances of users' classes. Tests: tests/python/data_map.py.
+A stage is pickled into its fragment, opened once in each process, and run for each input. It holds no state
+between runs but the instances of users' classes. Tests: tests/python/data_map.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from mobula.data.block import concat_tables, table_from_batch, table_from_rows, table_to_batch, table_to_rows
-from mobula.data.function import UserFunction
+from mobula.data.op.function import UserFunction
 
 Blocks = Iterator[pa.Table]
 
@@ -23,7 +23,9 @@ SAMPLE_EVERY = 32
 
 
 class Run:
-    """What the stages of one input share: where it comes from, and whom to tell of errors that are tolerated."""
+    """What the stages of one input share: where it comes from, and whom to tell of errors that are
+    tolerated.
+    """
 
     def __init__(self, tolerant: bool = False, report: Callable[[BaseException], None] | None = None) -> None:
         self.source = ""  # the file or block now read, for messages

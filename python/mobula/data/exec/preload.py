@@ -1,9 +1,11 @@
-"""Has workers born with the modules that fragments need: imported once in the zygote, instead of in each worker."""
+"""Has workers born with the modules that fragments need: imported once in the zygote, instead of in each
+worker.
+"""
 
 from mobula import _core
 
 AT_ONCE = ("numpy", "pyarrow", "mobula.data.fragment")
-LATER = ("pyarrow.compute", "mobula.data.worker_imports")
+LATER = ("pyarrow.compute", "mobula.data.exec.worker_imports")
 
 _asked: set[tuple[int, str]] = set()
 

@@ -1,7 +1,7 @@
 """Runs physical plans: hands operators to the C++ executor, and gives its output block by block.
 
-One `Execution` is one run. It ends what it started when it is closed, exhausted, failed or dropped; nothing of it is
-left in the store but the blocks that were handed out. Tests: tests/python/data_run.py.
+One `Execution` is one run. It ends what it started when it is closed, exhausted, failed or dropped; nothing
+of it is left in the store but the blocks that were handed out. Tests: tests/python/data_run.py.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import pyarrow as pa
 from mobula import _core, _data, _driver
 from mobula._definition import Definition
 from mobula.data.compute import ActorPoolStrategy
-from mobula.data.failure import error_of
+from mobula.data.exec.failure import error_of
+from mobula.data.exec.preload import LATER, prepare_workers
+from mobula.data.exec.progress import Progress
+from mobula.data.exec.stats import RunStats
 from mobula.data.fragment import FragmentActor
-from mobula.data.physical import PhysicalOp
-from mobula.data.plan import BlockHandle, RemoteOptions, Tables
-from mobula.data.preload import LATER, prepare_workers
-from mobula.data.progress import Progress
-from mobula.data.stats import RunStats
+from mobula.data.plan.logical import BlockHandle, RemoteOptions, Tables
+from mobula.data.plan.physical import PhysicalOp
 from mobula.data.wire import block_for_wire
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Execution:
         _running.add(self)
         self._run.start()
 
-    # -- what the executor gets -----------------------------------------------------------------------------------
+    # -- what the executor gets -----------------------------------------------------------------------
 
     def _inputs(self, op: PhysicalOp) -> tuple[list[bytes], list[Any]]:
         if op.reads:
@@ -133,7 +133,7 @@ class Execution:
         description["runtime_env"] = _runtime_env(op.remote)
         description["block_bytes_max"] = min(self.context.target_max_block_size or 1 << 40, 128 << 20)
 
-    # -- what comes out ---------------------------------------------------------------------------------------------
+    # -- what comes out -------------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[OutputBlock]:
         try:
@@ -200,7 +200,9 @@ def load(block: BlockHandle) -> pa.Table:
 
 
 def _actor_factory(remote: RemoteOptions, fragment: Any) -> tuple[Callable[[], tuple[Any, Any]], bytes]:
-    """What makes an actor of the operator and asks it whether it stands, and the digest of the actors' class."""
+    """What makes an actor of the operator and asks it whether it stands, and the digest of the actors'
+    class.
+    """
     from mobula import remote as make_remote
 
     amounts = remote.amounts()

@@ -7,11 +7,11 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from mobula.data.stats import size_text
+from mobula.data.exec.stats import size_text
 
 if TYPE_CHECKING:
     from mobula.data.context import DataContext
-    from mobula.data.run import Execution
+    from mobula.data.exec.run import Execution
 
 SHOW_AFTER_S = 1.0  # short runs show nothing
 EVERY_S = 0.25

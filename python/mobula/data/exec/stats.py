@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mobula.data.compute import ActorPoolStrategy
-from mobula.data.failure import summary_of
+from mobula.data.exec.failure import summary_of
 
 if TYPE_CHECKING:
-    from mobula.data.physical import PhysicalOp
+    from mobula.data.plan.physical import PhysicalOp
 
 LISTED_MAX = 20
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mobula.data.wire import read_failure
 
 if TYPE_CHECKING:
-    from mobula.data.physical import PhysicalOp
+    from mobula.data.plan.physical import PhysicalOp
 
 
 def error_of(failure: Any, ops: list[PhysicalOp]) -> BaseException:

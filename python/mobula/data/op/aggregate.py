@@ -1,4 +1,5 @@
-"""Aggregates over a whole dataset: a part of each block is reduced where the block is, and the parts are joined here.
+"""Aggregates over a whole dataset: a part of each block is reduced where the block is, and the parts are
+joined here.
 
 Tests: tests/python/data_consume.py.
 """
@@ -11,13 +12,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from mobula.data.stage import Run, Stage
+from mobula.data.op.stage import Run, Stage
 
 KINDS = ("sum", "min", "max", "mean", "std")
 
 
 class PartialAggregate(Stage):
-    """Reduces each input to one row: for each column count, nulls, sum, mean, sum of squared differences, min, max."""
+    """Reduces each input to one row: for each column count, nulls, sum, mean, sum of squared differences,
+    min, max.
+    """
 
     def __init__(self, kind: str, columns: list[str] | None) -> None:
         self.kind, self.columns = kind, columns

@@ -1,7 +1,7 @@
 """The logical plan: what a dataset is, as a tree of immutable nodes. Nothing here runs anything.
 
-Rules push projections, filters and limits towards the sources; `physical.py` turns the rest into operators. Tests:
-tests/python/data_plan.py.
+Rules push projections, filters and limits towards the sources; `physical.py` turns the rest into operators.
+Tests: tests/python/data_plan.py.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from mobula.data.columns import FilterExpression, Project, WithColumns
 from mobula.data.compute import ComputeStrategy, TaskPoolStrategy
+from mobula.data.op.columns import FilterExpression, Project, WithColumns
+from mobula.data.op.stage import RowFunctions, Stage, TakeRows
 from mobula.data.source.source import Source
-from mobula.data.stage import RowFunctions, Stage, TakeRows
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ class Union(Node):
         return self.inputs[0].schema()
 
 
-# -- rules ----------------------------------------------------------------------------------------------------------
+# -- rules -------------------------------------------------------------------------------------------
 
 
 def optimized(node: Node) -> Node:

@@ -1,6 +1,7 @@
 """Imported in the zygote, so that workers are born with what nearly all fragments need."""
 
-from mobula.data import columns, fragment, stage, wire
+from mobula.data import fragment, wire
+from mobula.data.op import columns, stage
 from mobula.data.sink import parquet as write_parquet
 from mobula.data.source import files, generated, plain
 

@@ -1,0 +1,1 @@
+"""Running plans: the driver of the C++ executor, figures, progress, failures."""

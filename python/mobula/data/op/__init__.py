@@ -1,0 +1,1 @@
+"""Stages of fragments: the operators that run in workers."""

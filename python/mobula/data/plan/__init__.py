@@ -1,0 +1,1 @@
+"""Plans: what a dataset is, and the operators that it runs as."""
