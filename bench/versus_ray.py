@@ -1,4 +1,4 @@
-"""Mobula and Ray side by side: each row is a plain Ray program, run in fresh processes of both systems in turn.
+"""Mobula and Ray side by side: each row is a plain Ray program, run in fresh processes of both in turn.
 
     ./dev ray-env DIR
     ./dev bench versus_ray.py --ray-python DIR/bin/python [--rounds 3] [--row NAME …]
@@ -169,14 +169,27 @@ def idle_memory_mb() -> float:
 
 ROWS = {
     row.__name__: row
-    for row in (startup_s, idle_memory_mb, tasks_sync, tasks_async, actor_sync, actor_async, put_small, get_small,
-                wait_1k, put_100mb, get_100mb_us)
+    for row in (
+        startup_s,
+        idle_memory_mb,
+        tasks_sync,
+        tasks_async,
+        actor_sync,
+        actor_async,
+        put_small,
+        get_small,
+        wait_1k,
+        put_100mb,
+        get_100mb_us,
+    )
 }
 
 
 def run_once(command: list[str], row: str) -> float:
     environment = {**os.environ, "ROW_STARTED": str(time.time()), "RAY_worker_niceness": "0"}
-    done = subprocess.run([*command, __file__, "--run", row], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*command, __file__, "--run", row], env=environment, capture_output=True, text=True, check=False
+    )
     lines = [line for line in done.stdout.splitlines() if line.startswith("ROW ")]
     if done.returncode != 0 or not lines:
         raise SystemExit(f"{row} failed on {command[-1]}:\n{done.stdout}{done.stderr}")
@@ -184,7 +197,9 @@ def run_once(command: list[str], row: str) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--ray-python", help="a Python that has Ray")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--row", action="append", choices=list(ROWS))

@@ -1,6 +1,7 @@
-"""The main job three times over the same clips and the same model: a Ray program, the native one in Python, and C++ alone.
+"""The main job three times over the same clips and model: a Ray program, native in Python, and C++ alone.
 
-Shows frames, detections, frames a second, peak memory and where the time went; writes a contact sheet of frames with their boxes.
+Shows frames, detections, frames a second, peak memory and where the time went; writes a contact sheet of
+frames with their boxes.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def cpp_example(name: str) -> Path:
 
 
 def tree_rss(root: int) -> int:
-    """Resident bytes of a process and all below it, shared pages counted once for each process that shares them."""
+    """Resident bytes of a process and all below it; pages that n of them share count 1/n for each."""
     children: dict[int, list[int]] = {}
     pages: dict[int, int] = {}
     for entry in Path("/proc").glob("[0-9]*"):
@@ -53,7 +54,9 @@ def tree_rss(root: int) -> int:
         except OSError:
             continue
         children.setdefault(int(fields[1]), []).append(int(entry.name))
-        pages[int(entry.name)] = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("Pss:"))
+        pages[int(entry.name)] = next(
+            int(line.split()[1]) for line in status.splitlines() if line.startswith("Pss:")
+        )
     total, waiting = 0, [root]
     while waiting:
         pid = waiting.pop()
@@ -80,7 +83,9 @@ def run(title: str, command: list[str], figures: Path) -> dict[str, Any]:
 def detections(folder: Path) -> list[tuple[str, int, bool, float]]:
     table = pyarrow.parquet.read_table(folder, columns=["path", "frame", "face", "score"])
     rows = zip(*[table[name].to_pylist() for name in ("path", "frame", "face", "score")], strict=True)
-    return sorted((os.path.basename(path), frame, bool(face), float(score)) for path, frame, face, score in rows)
+    return sorted(
+        (os.path.basename(path), frame, bool(face), float(score)) for path, frame, face, score in rows
+    )
 
 
 def compare(results: dict[str, Path]) -> None:
@@ -103,7 +108,9 @@ def compare(results: dict[str, Path]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--sheet", default="contact_sheet.png", help="where the picture goes")
     options = parser.parse_args()
     sheet = Path(options.sheet).absolute()
@@ -115,12 +122,23 @@ def main() -> None:
         outputs = {key: work / key for key in ("ray", "python", "cpp")}
         outputs["cpp"].mkdir()
         figures = {key: work / f"{key}.json" for key in outputs}
-        ray_program = [sys.executable, "-m", "mobula.as_ray", "ray_video_inference.py", str(clips), str(outputs["ray"])]
+        ray_program = [
+            sys.executable,
+            "-m",
+            "mobula.as_ray",
+            "ray_video_inference.py",
+            str(clips),
+            str(outputs["ray"]),
+        ]
         native = [sys.executable, "video_inference.py", str(clips), str(outputs["python"])]
         cpp = [str(cpp_example("video_inference")), str(clips), str(outputs["cpp"]), "--model", model_path()]
         rows = {
-            "a Ray program, unchanged": run("a Ray program, unchanged", [*ray_program, str(figures["ray"])], figures["ray"]),
-            "native, in Python": run("native, in Python", [*native, "--json", str(figures["python"])], figures["python"]),
+            "a Ray program, unchanged": run(
+                "a Ray program, unchanged", [*ray_program, str(figures["ray"])], figures["ray"]
+            ),
+            "native, in Python": run(
+                "native, in Python", [*native, "--json", str(figures["python"])], figures["python"]
+            ),
             "native, in C++": run(
                 "native, in C++", [*cpp, "--json", str(figures["cpp"]), "--sheet", str(sheet)], figures["cpp"]
             ),
@@ -129,7 +147,9 @@ def main() -> None:
         for title, row in rows.items():
             rate = row["frames"] / row["wall"]
             peak = row["peak"] / 1e6
-            print(f"{title:28}{row['frames']:8}{row['detections']:8}{rate:10.0f}{row['wall']:8.2f}{peak:9.0f}")
+            print(
+                f"{title:28}{row['frames']:8}{row['detections']:8}{rate:10.0f}{row['wall']:8.2f}{peak:9.0f}"
+            )
         compare(outputs)
     print(f"\nContact sheet: {sheet}")
     print(f"Peak of one process: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024:.0f} MB")

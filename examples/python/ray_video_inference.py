@@ -1,4 +1,4 @@
-"""A Ray program, as people have them: clips are decoded by a Python function, faces found by an actor, rows written to Parquet.
+"""A Ray program, as people have them: a function decodes clips, an actor finds faces, rows go to Parquet.
 
 Run it with `mobula run --as-ray ray_video_inference.py CLIPS OUTPUT`: nothing in it names Mobula.
 """

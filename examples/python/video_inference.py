@@ -1,4 +1,4 @@
-"""The main job: a folder of clips in, a face for each frame out, in Parquet. Decoding is native, the model lives in an actor.
+"""The main job: a folder of clips in, a face for each frame out. Decoding is native, the model in an actor.
 
     python video_inference.py CLIPS OUTPUT [--actors N] [--json FILE]
 
@@ -14,10 +14,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import mobula as ray
 import numpy as np
 import pyarrow.parquet
 from faces import SIDE, FaceDetector, model_path
+
+import mobula as ray
 
 
 def named(batch: dict[str, Any]) -> dict[str, Any]:
@@ -34,7 +35,9 @@ class NamedFaceDetector(FaceDetector):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("clips")
     parser.add_argument("output")
     parser.add_argument("--actors", type=int, default=1, help="detectors at work at once")

@@ -161,6 +161,9 @@ def shutdown(_exiting_interpreter: bool = False) -> None:
     futures = sys.modules.get("mobula._futures")
     if futures is not None:
         futures.end()
+    runs = sys.modules.get("mobula.data.exec.run")
+    if runs is not None:
+        runs.end_all()
     _core.close()
     state.info = None
     if state.job:

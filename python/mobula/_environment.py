@@ -6,7 +6,6 @@ the next. A task's environment travels as one JSON string: equal strings may sha
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 
@@ -54,6 +53,8 @@ def pack(environment: dict[str, Any]) -> str:
                 f"to one task or "
                 f"actor (it was {environment[field]!r})"
             )
+    import json
+
     inherited = unpack(_core.runtime_env())
     variables = {**inherited.get("env_vars", {}), **(environment.get("env_vars") or {})}
     return json.dumps({"env_vars": variables}, sort_keys=True) if variables else ""
@@ -61,7 +62,11 @@ def pack(environment: dict[str, Any]) -> str:
 
 def unpack(packed: str) -> dict[str, Any]:
     """What pack() made, as a dict."""
-    return dict(json.loads(packed)) if packed else {}
+    if not packed:
+        return {}
+    import json
+
+    return dict(json.loads(packed))
 
 
 def apply(packed: str) -> None:

@@ -70,8 +70,8 @@ class Client : public Engine {
   TaskId next_task() { return make_task_id(id_, ++tasks_); }
   Result<ReplyMessage> query(std::string_view what);
   Status check_session(std::span<const ObjectId> ids) const;
-  void count_fresh(ObjectId id);   // the first handle of an object that this process makes
-  void count_given(ObjectId id);   // a handle that came with a hold of the node's
+  void count_fresh(ObjectId id);  // the first handle of an object that this process makes
+  void count_given(ObjectId id);  // a handle that came with a hold of the node's
 
   std::shared_ptr<Link> link_;
   ClientId id_;

@@ -23,7 +23,7 @@ void append(std::vector<T>& to, std::vector<T>& from) {
 NodeCore::NodeCore(NodeCoreOptions options)
     : options_(std::move(options)),
       store_(options_.arena_bytes),
-      sched_({options_.resources, options_.workers_max, options_.idle_workers_max}) {
+      sched_({options_.resources, options_.workers_max, options_.processes_max, options_.idle_workers_max}) {
   clients_[kDriver];
 }
 
@@ -203,10 +203,22 @@ void NodeCore::settle(uint64_t now_us, NodeEffects& out) {
     append(out.spawned, sched.spawned);
     append(out.take_back, sched.take_back);
     for (WorkerId worker : sched.dismissed) dismiss(worker);
+    if (sched_.is_exhausted()) fail_queued();
     if (store_.is_stuck()) make_room();
     if (effects_.woken.empty() && effects_.grants.empty() && effects_.unreferenced.empty()) break;
   }
   settle_store(out);
+}
+
+/// Every process that there may be is an actor's or waits for a task that finds none.
+void NodeCore::fail_queued() {
+  for (TaskId id : sched_.queued_tasks()) {
+    fail(id, PayloadKind::kUnschedulable,
+         "there are " + std::to_string(sched_.workers().size()) +
+             " worker processes, the most that a node has, and all are actors or wait for tasks; nest less "
+             "deep, "
+             "or keep fewer actors");
+  }
 }
 
 void NodeCore::drop_client(ClientId id) {
@@ -220,7 +232,8 @@ void NodeCore::drop_client(ClientId id) {
       ++at;
       continue;
     }
-    for (ObjectId object : request.ids) store_.remove_waiter(object, {Waiter::Kind::kRequest, at->first}, effects_);
+    for (ObjectId object : request.ids)
+      store_.remove_waiter(object, {Waiter::Kind::kRequest, at->first}, effects_);
     for (ObjectId object : request.pinned) store_.unpin(object, effects_);
     if (request.lend_at_us != 0) --lends_due_;
     at = requests_.erase(at);

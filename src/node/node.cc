@@ -35,7 +35,7 @@ Result<std::unique_ptr<Node>> Node::open(NodeOptions options) {
 }
 
 Status Node::start() {
-  auto slots = static_cast<uint32_t>(std::min<size_t>(options_.workers_max + 16, kSlotsMax));
+  constexpr uint32_t slots = kSlotsMax, kEndingMax = 16;  // pages of a slot exist once it is used
   uint64_t bytes = segment_bytes(slots, options_.job_config.size());
   ASSIGN_OR_RETURN(control_fd_, create_shared_memory("mobula-control", bytes));
   ASSIGN_OR_RETURN(control_, Mapping::open(control_fd_.get(), bytes, true));
@@ -55,9 +55,9 @@ Status Node::start() {
   segment_->magic = kSegmentMagic;
   for (uint32_t i = slots; i-- > 0;) free_slots_.push_back(i);
   port_of_slot_.resize(slots);
-  core_ = std::make_unique<NodeCore>(NodeCoreOptions{options_.resources, options_.arena_bytes,
-                                                     options_.session, options_.node_id, options_.labels,
-                                                     options_.workers_max, options_.idle_workers_max});
+  core_ = std::make_unique<NodeCore>(
+      NodeCoreOptions{options_.resources, options_.arena_bytes, options_.session, options_.node_id,
+                      options_.labels, options_.workers_max, slots - kEndingMax, options_.idle_workers_max});
   OutsideOptions outside{options_.zygote_command, options_.zygote_environment,
                          control_fd_.get(),       arena_fd_.get(),
                          arena_rw_.data(),        options_.spill_folder,
@@ -206,8 +206,7 @@ void Node::ask_async(UpMessage message, RequestId request, ReplyCallback callbac
     return callback({request, Code::kCancelled, "the session was shut down", 0, {}, {}});
   }
   if (!fatal_.empty()) {
-    callbacks_.emplace_back(std::move(callback),
-                            ReplyMessage{request, Code::kInternal, fatal_, 0, {}, {}});
+    callbacks_.emplace_back(std::move(callback), ReplyMessage{request, Code::kInternal, fatal_, 0, {}, {}});
     return hand_over_callbacks();
   }
   auto waiter = std::make_unique<Waiter>();
@@ -281,7 +280,8 @@ bool Node::drain_port(WorkerId worker, Port& port) {
   }
   for (size_t i = 0; i < kDrainRounds * 64; ++i) {
     std::optional<std::string> bytes = port.slot.up.pop();
-    if (header.up.starved.load(std::memory_order_relaxed) != 0) {  // even if only pieces of a message were there
+    if (header.up.starved.load(std::memory_order_relaxed) !=
+        0) {  // even if only pieces of a message were there
       header.up.starved.store(0, std::memory_order_seq_cst);
       header.room_bell.ring();
     }

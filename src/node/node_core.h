@@ -28,7 +28,8 @@ struct NodeCoreOptions {
   uint32_t session = 0;
   std::string node_id;
   std::map<std::string, std::string> labels;
-  size_t workers_max = 96;
+  size_t workers_max = 96;     // that run tasks, but for those that only wait for others
+  size_t processes_max = 480;  // in all
   size_t idle_workers_max = 4;
 };
 
@@ -100,17 +101,18 @@ class NodeCore {
     ClientId client;
     RequestId number = 0;
     std::vector<ObjectId> ids;
-    size_t missing = 0;    // objects (or restores) still to come
-    size_t count = 0;      // kWait: how many are wanted
-    bool staging = false;  // all are there; spilled ones are coming back
-    uint64_t lease = 0;    // of its worker, which has lent its CPU out; 0: it has not
-    uint64_t lend_at_us = 0;   // when it will, if it still waits then; 0: never
+    size_t missing = 0;       // objects (or restores) still to come
+    size_t count = 0;         // kWait: how many are wanted
+    bool staging = false;     // all are there; spilled ones are coming back
+    uint64_t lease = 0;       // of its worker, which has lent its CPU out; 0: it has not
+    uint64_t lend_at_us = 0;  // when it will, if it still waits then; 0: never
     std::vector<ObjectId> pinned;
   };
 
   // core.cc: the frame of each fact
   void settle(uint64_t now_us, NodeEffects& out);
   void settle_store(NodeEffects& out);
+  void fail_queued();
   void drop_client(ClientId id);
   // audit.cc
   void check_holds() const;
@@ -204,7 +206,7 @@ class NodeCore {
   std::deque<TaskId> staging_;                       // tasks that wait for room for their arguments
   std::unordered_map<ObjectId, Admitted> admitted_;  // large arguments of tasks that are queued or run
   uint64_t admitted_bytes_ = 0;
-  size_t lends_due_ = 0;                                  // requests with a lend_at_us
+  size_t lends_due_ = 0;  // requests with a lend_at_us
   bool sending_ = false;  // send_calls() is at work: it sees by itself what becomes ready
   uint64_t stalled_moves_ = 0, stalled_since_us_ = 0, now_us_ = 0;
   StoreEffects effects_;        // of the fact at hand

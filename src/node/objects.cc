@@ -79,7 +79,8 @@ void NodeCore::on(ClientId from, GetMessage& message) {
 void NodeCore::stage_request(uint64_t key, Request& request) {
   if (request.kind == Request::Kind::kReady) return answer_values(key, request);
   request.staging = true;
-  for (size_t i = 0; i < request.ids.size(); ++i) {  // what is there first, so that it does not go to disk now
+  for (size_t i = 0; i < request.ids.size();
+       ++i) {  // what is there first, so that it does not go to disk now
     const ObjectEntry* entry = store_.find(request.ids[i]);
     if (entry == nullptr || entry->is_error()) return answer_error(key, request, i);
     if (entry->value.in_arena && store_.pin(request.ids[i])) request.pinned.push_back(request.ids[i]);
@@ -180,9 +181,10 @@ void NodeCore::block_if_waiting(uint64_t key) {
   withdraw_tasks_of(found->second.client);
   if (found->second.kind == Request::Kind::kReady) return;
   const WorkerState* state = sched_.find(WorkerId{found->second.client.value});
-  if (state == nullptr || state->inflight.empty()) return;  // tasks and constructors lend, living actors do not
-  // Waiting for tasks needs a CPU for them at once. An actor has its own process and answers soon, as a rule: a worker
-  // that lent its CPU out for every short call would let in more tasks than there are CPUs.
+  if (state == nullptr || state->inflight.empty())
+    return;  // tasks and constructors lend, living actors do not
+  // Waiting for tasks needs a CPU for them at once. An actor has its own process and answers soon, as a rule:
+  // a worker that lent its CPU out for every short call would let in more tasks than there are CPUs.
   bool needs_cpu = std::any_of(found->second.ids.begin(), found->second.ids.end(), [&](ObjectId id) {
     const TaskRecord* producer = tasks_.find(id.task);
     return producer != nullptr && producer->spec.actor.is_nil();

@@ -110,7 +110,7 @@ bool NodeCore::admit(TaskRecord& task) {
   if (bytes > 0) {
     auto limit = static_cast<uint64_t>(kAdmittedShare * static_cast<double>(store_.arena().bytes()));
     bool no_room = store_.is_waiting_for_room() || admitted_bytes_ + fresh > limit;
-    if (admitted_bytes_ > 0 && no_room) return false;      // one task may always go on
+    if (admitted_bytes_ > 0 && no_room) return false;  // one task may always go on
     for (ObjectId ref : refs) {
       const ObjectEntry* entry = store_.find(ref);
       if (!entry->value.in_arena) continue;
@@ -177,7 +177,7 @@ void NodeCore::withdraw(TaskRecord& task) {
 void NodeCore::queue(TaskRecord& task) {
   task.state = State::kQueued;
   if (task.spec.actor.is_nil() || task.creates_actor)
-    sched_.enqueue(task.spec.id, task.cls);
+    sched_.enqueue(task.spec.id, task.cls, task.depth);
   else
     send_calls(task.spec.actor);
 }
@@ -251,8 +251,12 @@ void NodeCore::on(ClientId from, DoneMessage& message) {
   if (!actor.is_nil()) actors_.on_answered(actor, message.task);
   if (message.retriable && tasks_.take_retry(*task)) {
     discard(message.values);
-    if (!actor.is_nil()) actors_.requeue(actor, task->submitter, {message.task});  // later ones may need it
+    if (!actor.is_nil()) {
+      park_calls(*actors_.find(actor));  // those behind it do not keep it from its room
+      actors_.requeue(actor, task->submitter, {message.task});
+    }
     requeue(*task);
+    if (!actor.is_nil()) send_calls(actor);
   } else {
     seal_results(*task, message.values);
     erase_task(*task);

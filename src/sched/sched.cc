@@ -17,6 +17,7 @@ constexpr uint64_t kLeaseTurnUs = 20'000;  // after this, a lease whose resource
 constexpr uint64_t kStuckUs = 4'000;       // a head running longer than this gives up those behind it
 constexpr uint64_t kIdleUs = 1'000'000;
 constexpr size_t kStartingMax = 16;
+constexpr size_t kBlockedMany = 16;  // so many workers wait for tasks of their own: those come first then
 constexpr uint64_t kStartPauseUs = 200'000;  // after a worker that ended before it was ready
 
 /// What a worker that waits lets others use meanwhile: its CPUs, and nothing else.
@@ -35,7 +36,15 @@ ClassId Scheduler::class_of(ClassKey key) {
   return at->second;
 }
 
-bool Scheduler::remove(TaskId task, ClassId cls) { return std::erase(classes_.at(cls).queue, task) > 0; }
+void Scheduler::enqueue(TaskId task, ClassId cls, uint32_t depth) {
+  classes_.at(cls).queue.push_back(task, depth);
+  if (depth > 0) depths_[task] = depth;
+}
+
+bool Scheduler::remove(TaskId task, ClassId cls) {
+  depths_.erase(task);
+  return classes_.at(cls).queue.remove(task);
+}
 
 const WorkerState* Scheduler::find(WorkerId worker) const {
   auto found = workers_.find(worker);
@@ -44,7 +53,7 @@ const WorkerState* Scheduler::find(WorkerId worker) const {
 
 std::vector<TaskId> Scheduler::queued_tasks() const {
   std::vector<TaskId> tasks;
-  for (const auto& [id, cls] : classes_) tasks.insert(tasks.end(), cls.queue.begin(), cls.queue.end());
+  for (const auto& [id, cls] : classes_) cls.queue.append_to(tasks);
   return tasks;
 }
 
@@ -63,8 +72,7 @@ size_t Scheduler::depth(const Class& cls, const WorkerState& worker, uint64_t no
 }
 
 void Scheduler::give(WorkerId id, WorkerState& worker, Class& cls, uint64_t now_us, SchedEffects& out) {
-  TaskId task = cls.queue.front();
-  cls.queue.pop_front();
+  TaskId task = cls.queue.pop(blocked_workers_ > kBlockedMany);
   if (worker.inflight.empty()) worker.head_since_us = now_us;
   worker.inflight.push_back(task);
   worker.used = true;
@@ -137,32 +145,50 @@ void Scheduler::request_workers(const Class& cls, size_t& starting, uint64_t now
     return;
   }
   wanted -= std::exchange(starting, 0);
-  size_t in_start = std::count_if(workers_.begin(), workers_.end(),
-                                  [](const auto& item) { return item.second.phase == Phase::kStarting; });
-  for (; wanted > 0 && in_start < kStartingMax; --wanted, ++in_start) {
-    if (workers_.size() >= options_.workers_max) {
-      // At the cap: an idle worker of another environment makes place for one of this.
-      auto idle = std::find_if(workers_.begin(), workers_.end(),
-                               [](const auto& item) { return item.second.phase == Phase::kIdle; });
-      if (idle == workers_.end()) return;
-      out.dismissed.push_back(idle->first);
-      workers_.erase(idle);
-    }
+  for (; wanted > 0 && starting_workers_ < kStartingMax && may_start(out); --wanted, ++starting_workers_) {
     WorkerId id{next_worker_++};
     workers_[id];
     out.spawned.push_back(id);
   }
 }
 
+/// Whether there may be one more worker. At the cap an idle one, of another environment, makes place for it.
+bool Scheduler::may_start(SchedEffects& out) {
+  size_t plain = workers_.size() - actor_workers_;
+  if (plain < options_.workers_max && workers_.size() < options_.processes_max) return true;
+  auto idle = std::find_if(workers_.begin(), workers_.end(),
+                           [](const auto& item) { return item.second.phase == Phase::kIdle; });
+  if (idle != workers_.end()) {
+    out.dismissed.push_back(idle->first);
+    workers_.erase(idle);
+    return true;
+  }
+  if (starting_workers_ > 0 || blocked_workers_ < plain)
+    return false;  // some work: they will take what waits
+  exhausted_ = workers_.size() >= options_.processes_max;
+  return !exhausted_;
+}
+
+void Scheduler::count_workers() {
+  actor_workers_ = blocked_workers_ = starting_workers_ = 0;
+  for (const auto& [id, worker] : workers_) {
+    bool constructs = worker.phase == Phase::kActor && !worker.inflight.empty();
+    actor_workers_ += worker.phase == Phase::kActor && !constructs;
+    blocked_workers_ += worker.blocked > 0;
+    starting_workers_ += worker.phase == Phase::kStarting;
+  }
+}
+
 void Scheduler::dispatch(uint64_t now_us, SchedEffects& out) {
   do {
-    std::vector<std::pair<uint64_t, ClassId>> order;      // those that waited longest for resources come first
+    std::vector<std::pair<uint64_t, ClassId>> order;  // those that waited longest for resources come first
     for (const auto& [id, cls] : classes_) {
       if (!cls.queue.empty() || cls.starved()) order.emplace_back(cls.starved_since_us, id);
     }
     std::sort(order.begin(), order.end());
-    size_t starting = std::count_if(workers_.begin(), workers_.end(),
-                                    [](const auto& item) { return item.second.phase == Phase::kStarting; });
+    count_workers();
+    exhausted_ = false;
+    size_t starting = starting_workers_;
     for (const auto& [since, id] : order) serve(id, now_us, starting, out);
   } while (close_drained_leases(now_us));
 }
@@ -206,6 +232,7 @@ void Scheduler::on_done(WorkerId id, TaskId task, uint64_t run_us, uint64_t now_
   WorkerState& worker = found->second;
   auto place = std::find(worker.inflight.begin(), worker.inflight.end(), task);
   if (place != worker.inflight.end()) worker.inflight.erase(place);
+  if (!depths_.empty()) depths_.erase(task);
   worker.head_since_us = now_us;
   if (worker.phase != Phase::kLeased) return;
   Class& cls = classes_.at(worker.lease);
@@ -236,6 +263,7 @@ std::vector<TaskId> Scheduler::on_worker_lost(WorkerId id, uint64_t now_us) {
     next_start_us_ = now_us + kStartPauseUs;
   }
   workers_.erase(found);
+  for (TaskId task : inflight) depths_.erase(task);
   return inflight;
 }
 
@@ -267,7 +295,9 @@ void Scheduler::on_taken_back(WorkerId id, const std::vector<TaskId>& tasks) {
   WorkerState& worker = found->second;
   worker.expects_take_back = false;
   for (auto task = tasks.rbegin(); task != tasks.rend(); ++task) {
-    if (std::erase(worker.inflight, *task) > 0) enqueue_front(*task, worker.lease);
+    if (std::erase(worker.inflight, *task) == 0) continue;
+    auto depth = depths_.find(*task);
+    classes_.at(worker.lease).queue.push_front(*task, depth == depths_.end() ? 0 : depth->second);
   }
 }
 

@@ -14,6 +14,7 @@
 
 #include "base/id.h"
 #include "sched/resources.h"
+#include "sched/task_queue.h"
 
 namespace mobula {
 
@@ -27,7 +28,8 @@ struct ClassKey {
 
 struct SchedOptions {
   ResourceMap resources;
-  size_t workers_max = 96;
+  size_t workers_max = 96;      // beside those of actors; more only while all of them wait for tasks
+  size_t processes_max = 480;   // in all
   size_t idle_workers_max = 4;  // more of them end after kIdleMs
 };
 
@@ -46,7 +48,7 @@ struct WorkerState {
   ResourceMap held;
   std::vector<GpuShare> gpus;
   std::string runtime_env;
-  bool used = false;     // has run a task: its environment is settled
+  bool used = false;          // has run a task: its environment is settled
   uint64_t lease_number = 0;  // of the lease it has or had: never the same twice
   uint32_t blocked = 0;       // requests of this lease that wait: its CPU is lent out meanwhile
   bool expects_take_back = false;
@@ -59,8 +61,8 @@ class Scheduler {
   explicit Scheduler(SchedOptions options);
 
   ClassId class_of(ClassKey key);
-  void enqueue(TaskId task, ClassId cls) { classes_.at(cls).queue.push_back(task); }
-  void enqueue_front(TaskId task, ClassId cls) { classes_.at(cls).queue.push_front(task); }
+  /// `depth`: how many tasks deep it is nested.
+  void enqueue(TaskId task, ClassId cls, uint32_t depth = 0);
   /// Takes a queued task out; false when it is not queued.
   bool remove(TaskId task, ClassId cls);
 
@@ -88,6 +90,8 @@ class Scheduler {
   uint32_t failed_starts() const { return failed_starts_; }
   /// Everything that waits for a worker.
   std::vector<TaskId> queued_tasks() const;
+  /// Tasks wait for a worker, all workers wait for tasks, and there may be no more of them.
+  bool is_exhausted() const { return exhausted_; }
 
   const WorkerState* find(WorkerId worker) const;
   const std::map<WorkerId, WorkerState>& workers() const { return workers_; }
@@ -101,8 +105,8 @@ class Scheduler {
   static constexpr uint64_t kNotStarved = UINT64_MAX;
   struct Class {
     ClassKey key;
-    std::deque<TaskId> queue;
-    double mean_us = -1;   // of recent runs; below zero: unknown
+    TaskQueue queue;
+    double mean_us = -1;                      // of recent runs; below zero: unknown
     uint64_t starved_since_us = kNotStarved;  // since when it waits for resources that others hold
     bool starved() const { return starved_since_us != kNotStarved; }
   };
@@ -117,6 +121,8 @@ class Scheduler {
   bool close_drained_leases(uint64_t now_us);
   void request_workers(const Class& cls, size_t& starting, uint64_t now_us, SchedEffects& out);
   WorkerId choose_idle(const std::string& runtime_env) const;
+  bool may_start(SchedEffects& out);
+  void count_workers();
 
   SchedOptions options_;
   ResourceLedger ledger_;
@@ -125,6 +131,9 @@ class Scheduler {
   std::map<WorkerId, WorkerState> workers_;
   uint64_t next_worker_ = kFirstWorker;
   int starved_classes_ = 0;
+  std::unordered_map<TaskId, uint32_t> depths_;  // of nested tasks that are queued or in flight
+  size_t actor_workers_ = 0, blocked_workers_ = 0, starting_workers_ = 0;  // as dispatch() found them
+  bool exhausted_ = false;
   uint64_t leases_ = 0;
   uint32_t failed_starts_ = 0;
   uint64_t next_start_us_ = 0;

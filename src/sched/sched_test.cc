@@ -67,7 +67,7 @@ TEST(Ledger, FractionsOfGpusShareOneSoThatWholeOnesStayWhole) {
 
 class SchedTest : public testing::Test {
  protected:
-  SchedTest() : sched({cpus(2), 4, 1}) { plain = sched.class_of({cpus(1), "", false}); }
+  SchedTest() : sched({cpus(2), 4, 100, 1}) { plain = sched.class_of({cpus(1), "", false}); }
   void TearDown() override { sched.check(); }
 
   SchedEffects dispatch() {
@@ -190,7 +190,7 @@ TEST_F(SchedTest, ABlockedWorkerGetsNoMoreTasks) {
 }
 
 TEST_F(SchedTest, ABlockedWorkerLendsNothingButItsCpu) {
-  Scheduler rich({{{"CPU", kResourceUnit}, {"lock", kResourceUnit}}, 4, 1});
+  Scheduler rich({{{"CPU", kResourceUnit}, {"lock", kResourceUnit}}, 4, 100, 1});
   ClassId cls = rich.class_of({{{"CPU", kResourceUnit}, {"lock", kResourceUnit}}, "", false});
   rich.enqueue(task(1), cls);
   rich.enqueue(task(2), cls);
@@ -291,7 +291,7 @@ TEST_F(SchedTest, TwoClassesThatBothHaveManyTasksTakeTurns) {
 }
 
 TEST_F(SchedTest, ThreeClassesOfShortTasksAllMoveOnOneCpu) {
-  Scheduler one({cpus(1), 4, 1});
+  Scheduler one({cpus(1), 4, 100, 1});
   std::vector<ClassId> classes;
   for (int64_t i = 0; i < 3; ++i) {
     classes.push_back(one.class_of({{{"CPU", kResourceUnit}, {"memory", -i}}, "", false}));
@@ -335,7 +335,7 @@ TEST_F(SchedTest, EnvironmentsNeverShareAWorker) {
 }
 
 TEST_F(SchedTest, AtTheCapAnIdleWorkerOfAnotherEnvironmentMakesPlace) {
-  Scheduler small({cpus(4), 2, 4});
+  Scheduler small({cpus(4), 2, 100, 4});
   ClassId one = small.class_of({cpus(1), "one", false}), two = small.class_of({cpus(1), "two", false});
   for (uint64_t i = 1; i <= 2; ++i) small.enqueue(task(i), one);
   SchedEffects effects;
@@ -389,7 +389,7 @@ TEST_F(SchedTest, AConstructorThatWaitsLendsItsCpuAndALivingActorKeepsIts) {
 }
 
 TEST_F(SchedTest, IdleWorkersEndAfterAWhileButSomeStay) {
-  Scheduler roomy({cpus(4), 8, 2});
+  Scheduler roomy({cpus(4), 8, 100, 2});
   ClassId cls = roomy.class_of({cpus(1), "", false});
   for (uint64_t i = 1; i <= 4; ++i) roomy.enqueue(task(i), cls);
   SchedEffects effects;
@@ -416,6 +416,94 @@ TEST_F(SchedTest, WorkersThatEndBeforeTheyAreReadyAreNotStartedInAHotLoop) {
   WorkerId second = dispatch().spawned.at(0);
   sched.on_worker_started(second, now);
   EXPECT_EQ(sched.failed_starts(), 0u);
+}
+
+TEST_F(SchedTest, ActorsDoNotTakeThePlacesOfWorkersThatRunTasks) {
+  Scheduler small({cpus(2), 2, 6, 1});
+  ClassId actor = small.class_of({{}, "", true}), cls = small.class_of({cpus(1), "", false});
+  for (uint64_t i = 1; i <= 4; ++i) small.enqueue(task(i), actor);
+  for (int round = 0; round < 4; ++round) {
+    SchedEffects effects;
+    small.dispatch(now, effects);
+    for (WorkerId worker : effects.spawned) small.on_worker_started(worker, now);
+    small.dispatch(now, effects);
+    for (auto [worker, id] : effects.assigned) {
+      small.on_done(worker, id, 10, now);
+      small.on_actor_alive(worker, {});
+    }
+  }
+  EXPECT_EQ(small.queued(), 0u);
+  small.enqueue(task(9), cls);
+  SchedEffects effects;
+  small.dispatch(now, effects);
+  EXPECT_EQ(effects.spawned.size(), 1u);
+  small.check();
+}
+
+/// A recursion in which every task makes two more and waits for them.
+size_t processes_for_a_tree(Scheduler& sched, ClassId cls, uint32_t depth_max) {
+  struct Node {
+    uint64_t parent;
+    uint32_t depth;
+    int missing;
+    WorkerId worker;
+    uint64_t lease;
+  };
+  std::map<uint64_t, Node> tree{{1, {0, 0, 0, {}, 0}}};
+  uint64_t last = 1, now = 1'000'000;
+  size_t most = 0;
+  sched.enqueue(task(1), cls, 0);
+  auto end = [&](uint64_t id, auto& self) -> void {
+    Node node = tree.at(id);
+    tree.erase(id);
+    sched.on_done(node.worker, task(id), 100'000, now);
+    if (node.parent == 0 || --tree.at(node.parent).missing > 0) return;
+    sched.on_unblocked(tree.at(node.parent).worker, tree.at(node.parent).lease);
+    self(node.parent, self);
+  };
+  while (!tree.empty()) {
+    SchedEffects out;
+    now += 100'000;
+    sched.dispatch(now, out);
+    sched.check();
+    if (sched.is_exhausted() || (out.assigned.empty() && out.spawned.empty())) return SIZE_MAX;
+    for (WorkerId worker : out.spawned) sched.on_worker_started(worker, now);
+    for (auto [worker, given] : out.assigned) {
+      Node& node = tree.at(given.value);
+      node.worker = worker;
+      if (node.depth == depth_max) {
+        end(given.value, end);
+        continue;
+      }
+      node.missing = 2;
+      for (int i = 0; i < 2; ++i) {
+        tree[++last] = {given.value, node.depth + 1, 0, {}, 0};
+        sched.enqueue(task(last), cls, node.depth + 1);
+      }
+      SchedEffects ignored;
+      node.lease = sched.on_blocked(worker, ignored);
+      for (WorkerId one : ignored.take_back) sched.on_taken_back(one, {});
+    }
+    most = std::max(most, sched.workers().size());
+  }
+  return most;
+}
+
+TEST_F(SchedTest, ARecursionNeedsAsManyWorkersAsItIsDeepNotAsItIsWide) {
+  EXPECT_LT(processes_for_a_tree(sched, plain, 12), 100u) << "of a tree of 8191 tasks";
+}
+
+TEST_F(SchedTest, MoreWorkersThanTheCapAreStartedOnlyWhileAllOfThemWait) {
+  size_t most = processes_for_a_tree(sched, plain, 3);
+  EXPECT_GT(most, 4u);
+  EXPECT_LE(most, 16u);
+}
+
+TEST_F(SchedTest, ARecursionThatIsTooDeepIsKnownNotToEnd) {
+  Scheduler small({cpus(2), 4, 10, 1});
+  ClassId cls = small.class_of({cpus(1), "", false});
+  EXPECT_EQ(processes_for_a_tree(small, cls, 30), SIZE_MAX);
+  EXPECT_TRUE(small.is_exhausted());
 }
 
 TEST_F(SchedTest, WhatCanNeverRunWaitsWithoutStartingWorkers) {

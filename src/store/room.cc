@@ -54,8 +54,8 @@ void ObjectTable::allocate(const AllocationTicket& ticket, StoreEffects& out) {
 
 bool ObjectTable::cancel_allocation(ClientId client, RequestId request, StoreEffects& out) {
   bool found = std::erase_if(queue_, [&](const AllocationTicket& t) {
-    return t.client == client && t.request == request && t.restore.is_nil();
-  }) > 0;
+                 return t.client == client && t.request == request && t.restore.is_nil();
+               }) > 0;
   if (found) serve_queue(out);
   return found;
 }

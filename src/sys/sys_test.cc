@@ -34,7 +34,8 @@ TEST(DoorbellTest, TwoThreadsPlayPingPongWithoutLosingARing) {
   constexpr int kRounds = 20'000;
   std::thread other([&] {
     for (int i = 1; i <= kRounds; ++i) {
-      while (sent.load() < i) to.wait(Sleeper::kBackground, i % 3, kForever, [&] { return sent.load() >= i; });
+      while (sent.load() < i)
+        to.wait(Sleeper::kBackground, i % 3, kForever, [&] { return sent.load() >= i; });
       answered.store(i);
       fro.ring();
     }

@@ -13,6 +13,7 @@ TaskRecord& TaskTable::add(TaskSpec spec, ClientId submitter, TaskId parent) {
   task.spec = std::move(spec);
   task.submitter = submitter;
   task.parent = parent;
+  if (const TaskRecord* above = find(parent)) task.depth = above->depth + 1;
   return task;
 }
 

@@ -24,7 +24,8 @@ struct TaskRecord {
   TaskSpec spec;
   State state = State::kWaiting;
   ClientId submitter;
-  TaskId parent;  // the task whose worker submitted it
+  TaskId parent;       // the task whose worker submitted it
+  uint32_t depth = 0;  // of nesting: one more than the parent's
   uint32_t attempt = 0;
   uint32_t missing = 0;      // arguments that are not there yet
   int32_t retries_left = 0;  // -1: no end

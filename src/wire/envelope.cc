@@ -30,7 +30,8 @@ EnvelopePlan::EnvelopePlan(Tag tag, size_t meta_bytes, std::span<const size_t> b
 }
 
 void EnvelopePlan::write_head(std::span<uint8_t> out, std::string_view meta) const {
-  EnvelopeHeader header{.tag = tag_, .buffers = static_cast<uint32_t>(sizes_.size()), .meta_bytes = meta_bytes_};
+  EnvelopeHeader header{
+      .tag = tag_, .buffers = static_cast<uint32_t>(sizes_.size()), .meta_bytes = meta_bytes_};
   std::memcpy(out.data(), &header, sizeof header);
   for (size_t i = 0; i < sizes_.size(); ++i) {
     BufferEntry entry{offsets_[i], sizes_[i]};
@@ -47,7 +48,8 @@ std::string small_envelope(Tag tag, std::string_view meta) {
 
 Result<EnvelopeView> parse_envelope(std::span<const uint8_t> bytes) {
   auto bad = [&](const char* what) {
-    return Status(Code::kInvalid, "an encoded value of " + std::to_string(bytes.size()) + " bytes has " + what);
+    return Status(Code::kInvalid,
+                  "an encoded value of " + std::to_string(bytes.size()) + " bytes has " + what);
   };
   EnvelopeHeader header;
   if (bytes.size() < sizeof header) return bad("no header");
@@ -64,7 +66,8 @@ Result<EnvelopeView> parse_envelope(std::span<const uint8_t> bytes) {
   for (uint32_t i = 0; i < header.buffers; ++i) {
     BufferEntry entry;
     std::memcpy(&entry, bytes.data() + sizeof header + i * sizeof entry, sizeof entry);
-    if (entry.offset > bytes.size() || entry.size > bytes.size() - entry.offset) return bad("a buffer past its end");
+    if (entry.offset > bytes.size() || entry.size > bytes.size() - entry.offset)
+      return bad("a buffer past its end");
     view.buffers.push_back(bytes.subspan(entry.offset, entry.size));
   }
   return view;
@@ -95,7 +98,8 @@ Result<std::vector<ArgumentView>> parse_arguments(std::string_view bytes) {
       std::string_view envelope = reader.view();
       argument.envelope = {reinterpret_cast<const uint8_t*>(envelope.data()), envelope.size()};
     }
-    if (reader.failed() || kind > kByReference) return Status(Code::kInvalid, "an argument list is cut short");
+    if (reader.failed() || kind > kByReference)
+      return Status(Code::kInvalid, "an argument list is cut short");
     arguments.push_back(argument);
   }
   return arguments;

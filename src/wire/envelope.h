@@ -1,6 +1,6 @@
-// The envelope: how every value looks in bytes, in a message or in the arena alike. A header, a table of buffers,
-// the meta bytes, then the buffers, each 64-byte aligned from the envelope's start, so that a value in the arena is
-// read in place. An argument list is a sequence of envelopes and placeholders.
+// The envelope: how every value looks in bytes, in a message or in the arena alike. A header, a table of
+// buffers, the meta bytes, then the buffers, each 64-byte aligned from the envelope's start, so that a value
+// in the arena is read in place. An argument list is a sequence of envelopes and placeholders.
 #pragma once
 
 #include <cstdint>
@@ -18,13 +18,13 @@ enum class Tag : uint8_t {
   kNone = 0,
   kFalse = 1,
   kTrue = 2,
-  kInt = 3,      // meta: int64
-  kFloat = 4,    // meta: double
-  kString = 5,   // meta: UTF-8
-  kBytes = 6,    // meta (small) or the one buffer (large): raw
-  kPickle = 7,   // meta: pickle protocol 5; buffers: its out-of-band buffers in order
-  kPlain = 8,    // meta: nested lists, maps, scalars, tensors (buffers), as wire/plain.h has them
-  kArrow = 9,    // the one buffer: an Arrow IPC stream
+  kInt = 3,     // meta: int64
+  kFloat = 4,   // meta: double
+  kString = 5,  // meta: UTF-8
+  kBytes = 6,   // meta (small) or the one buffer (large): raw
+  kPickle = 7,  // meta: pickle protocol 5; buffers: its out-of-band buffers in order
+  kPlain = 8,   // meta: nested lists, maps, scalars, tensors (buffers), as wire/plain.h has them
+  kArrow = 9,   // the one buffer: an Arrow IPC stream
 };
 
 constexpr size_t kBufferAlignment = 64;
@@ -48,7 +48,9 @@ class EnvelopePlan {
   /// The place of the meta bytes in `out`, for a meta that is written in pieces.
   std::span<uint8_t> meta(std::span<uint8_t> out) const { return out.subspan(meta_offset_, meta_bytes_); }
   /// The place of buffer `i` in `out`.
-  std::span<uint8_t> buffer(std::span<uint8_t> out, size_t i) const { return out.subspan(offsets_[i], sizes_[i]); }
+  std::span<uint8_t> buffer(std::span<uint8_t> out, size_t i) const {
+    return out.subspan(offsets_[i], sizes_[i]);
+  }
 
  private:
   Tag tag_;
@@ -71,8 +73,8 @@ Result<EnvelopeView> parse_envelope(std::span<const uint8_t> bytes);
 /// One argument of a call: a by-value envelope, or the k-th of TaskSpec::refs in order of appearance.
 struct ArgumentView {
   bool is_reference = false;
-  std::string_view keyword;                  // empty: positional
-  std::span<const uint8_t> envelope;         // by value; not aligned: copy what needs alignment
+  std::string_view keyword;           // empty: positional
+  std::span<const uint8_t> envelope;  // by value; not aligned: copy what needs alignment
 };
 
 class ArgumentWriter {

@@ -37,7 +37,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const auto downs = mobula::down_samples();
   size_t which = data[0] % (ups.size() + downs.size());
   std::string patched = which < ups.size() ? encode(ups[which]) : encode(downs[which - ups.size()]);
-  for (size_t i = 1; i + 2 < size; i += 3) patched[(data[i] | data[i + 1] << 8) % patched.size()] = static_cast<char>(data[i + 2]);
+  for (size_t i = 1; i + 2 < size; i += 3)
+    patched[(data[i] | data[i + 1] << 8) % patched.size()] = static_cast<char>(data[i + 2]);
   there_and_back<mobula::UpMessage>(patched, mobula::decode_up);
   there_and_back<mobula::DownMessage>(patched, mobula::decode_down);
   return 0;

@@ -100,11 +100,8 @@ inline std::vector<DownMessage> down_samples() {
   run.space = "space";
   run.max_concurrency = 3;
   run.gpu_ids = {0, 2};
-  return {run,
-          ReplyMessage{1, Code::kFull, "text", 2, {0, 3}, {sample_value(false), sample_value(true)}},
-          CancelTaskMessage{TaskId{1}},
-          ConsumedMessage{TaskId{1}, 2, true},
-          ExitMessage{}};
+  return {run, ReplyMessage{1, Code::kFull, "text", 2, {0, 3}, {sample_value(false), sample_value(true)}},
+          CancelTaskMessage{TaskId{1}}, ConsumedMessage{TaskId{1}, 2, true}, ExitMessage{}};
 }
 
 }  // namespace mobula

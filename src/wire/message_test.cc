@@ -59,7 +59,8 @@ TEST(Messages, WhatIsCutShortOrTooLongIsRefused) {
   for (const UpMessage& message : up_samples()) {
     std::string bytes = encode(message);
     for (size_t size = 0; size < bytes.size(); ++size) {
-      EXPECT_FALSE(decode_up(std::string_view(bytes).substr(0, size)).is_ok()) << message.index() << " " << size;
+      EXPECT_FALSE(decode_up(std::string_view(bytes).substr(0, size)).is_ok())
+          << message.index() << " " << size;
     }
     EXPECT_FALSE(decode_up(bytes + "x").is_ok());
   }
@@ -110,7 +111,8 @@ TEST(Views, AClusterAndItsFiguresAreReadBack) {
   stats.objects = 7;
   EXPECT_EQ(decode_stats(encode_stats(stats))->objects, 7u);
   std::string bytes = encode_cluster({{node}, 3});
-  for (size_t size = 0; size < bytes.size(); ++size) EXPECT_FALSE(decode_cluster(bytes.substr(0, size)).is_ok());
+  for (size_t size = 0; size < bytes.size(); ++size)
+    EXPECT_FALSE(decode_cluster(bytes.substr(0, size)).is_ok());
   EXPECT_FALSE(decode_stats("short").is_ok());
 }
 

@@ -14,7 +14,8 @@ namespace {
 
 /// Both ends of a ring of `size` bytes.
 struct Ends {
-  explicit Ends(uint64_t size) : data(size), producer(&head, data.data(), size), consumer(&head, data.data(), size) {}
+  explicit Ends(uint64_t size)
+      : data(size), producer(&head, data.data(), size), consumer(&head, data.data(), size) {}
   /// Pushes all of it, which has to fit.
   void push(std::string_view message) {
     size_t done = 0;

@@ -1,5 +1,5 @@
-// What a node and its zygote say to each other over a SOCK_SEQPACKET socket: one Order or Report a packet; a spawn
-// order carries the descriptor for the child's output.
+// What a node and its zygote say to each other over a SOCK_SEQPACKET socket: one Order or Report a packet; a
+// spawn order carries the descriptor for the child's output.
 #pragma once
 
 #include <cstdint>
@@ -13,13 +13,13 @@ struct ZygoteOrder {
   uint8_t unused[3] = {};
   uint32_t slot = 0;
   uint64_t worker = 0;
-  char module[112] = {};               // kPreload: what to import, zero-terminated
+  char module[112] = {};  // kPreload: what to import, zero-terminated
 };
 
 struct ZygoteReport {
   uint64_t worker = 0;
   int32_t pid = 0;
-  int32_t status = 0;                  // as waitpid gives it, once `ended`
+  int32_t status = 0;  // as waitpid gives it, once `ended`
   uint32_t ended = 0;
   uint32_t unused = 0;
 };

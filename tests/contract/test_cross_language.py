@@ -126,7 +126,6 @@ def test_cpp_actors_keep_state_and_are_passed_on(engine: None) -> None:
     assert mobula.get(add_in_python.remote(counter)) == 122
 
 
-@pytest.mark.xfail(reason="put() pickles arrays, which C++ cannot read", strict=False)
 def test_an_array_that_was_put_is_read_in_place(engine: None) -> None:
     assert call("Sum", mobula.put(np.ones(50_000))) == 50_000
 

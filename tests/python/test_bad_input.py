@@ -7,9 +7,10 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import mobula as ray
 import numpy as np
 import pytest
+
+import mobula as ray
 
 MEGABYTE = 1 << 20
 
@@ -103,7 +104,7 @@ def test_an_empty_folder_is_named(tmp_path: Path) -> None:
 def test_a_corrupt_clip_is_named(tmp_path: Path) -> None:
     clip = tmp_path / "broken.mp4"
     clip.write_bytes(os.urandom(5000))
-    with pytest.raises(Exception, match="broken.mp4"):
+    with pytest.raises(Exception, match=r"broken\.mp4"):
         ray.data.read_videos(str(clip)).take_all()
 
 

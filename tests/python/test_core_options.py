@@ -170,7 +170,7 @@ def test_an_unknown_option_of_init_is_named():
 
 
 def test_the_import_is_light():
-    heavy = "'numpy', 'pyarrow', 'cloudpickle', 'asyncio', 'typing'"
+    heavy = "'numpy', 'pyarrow', 'cloudpickle', 'asyncio', 'typing', 'json', 're'"
     code = f"import sys, mobula; print([name for name in ({heavy}) if name in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"

@@ -128,6 +128,7 @@ def test_types_without_anything_in_common_become_objects():
 
 
 def test_unknown_batch_formats_are_refused():
-    assert checked_batch_format("default") == checked_batch_format(None) == "numpy"
+    assert checked_batch_format("default") == "numpy"
+    assert checked_batch_format(None) == "pyarrow"
     with pytest.raises(ValueError, match="nonsense"):
         checked_batch_format("nonsense")

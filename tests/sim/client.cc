@@ -25,16 +25,17 @@ void Client::release(ObjectId id) {
 
 Seen Client::look_at(ObjectId id, const Located& value) {
   Seen seen{id, value.kind, 0, value.in_arena, value.offset, value.size};
+  ++world_.counts["values of kind " + std::to_string(static_cast<int>(value.kind))];
   if (value.kind != PayloadKind::kValue) {
     world_.expect(world_.is_explained(id, value.kind),
                   "object " + to_hex(id) + " is an error of kind " +
-                      std::to_string(static_cast<int>(value.kind)) + " without a reason: " +
-                      (value.bytes ? *value.bytes : ""));
+                      std::to_string(static_cast<int>(value.kind)) +
+                      " without a reason: " + (value.bytes ? *value.bytes : ""));
     return seen;
   }
   seen.tag = value.in_arena ? world_.read_pages(value.offset, value.size) : std::stoull(*value.bytes);
-  world_.expect(world_.content(seen.tag).id == id, "object " + to_hex(id) + " shows the value of " +
-                                                       to_hex(world_.content(seen.tag).id));
+  world_.expect(world_.content(seen.tag).id == id,
+                "object " + to_hex(id) + " shows the value of " + to_hex(world_.content(seen.tag).id));
   return seen;
 }
 
@@ -51,9 +52,10 @@ void Client::unpin(const Seen& seen) {
 
 void Client::send(UpMessage message) {
   if (!alive) return;
-  up_.send(world_.timeline(), world_.delay(), [world = &world_, id = id_, message = std::move(message)]() mutable {
-    world->on_message(id, std::move(message));
-  });
+  up_.send(world_.timeline(), world_.delay(),
+           [world = &world_, id = id_, message = std::move(message)]() mutable {
+             world->on_message(id, std::move(message));
+           });
 }
 
 void Client::define(FunctionId function) {
@@ -77,8 +79,9 @@ Fiber<ReplyMessage> Client::ask(UpMessage message, RequestId request, uint64_t t
 
 void Client::on_reply(ReplyMessage reply) {
   auto found = waiting_.find(reply.request);
-  world_.expect(found != waiting_.end(), "client " + std::to_string(id_.value) + " is answered twice, or unasked: " +
-                                             std::to_string(reply.request));
+  world_.expect(found != waiting_.end(),
+                "client " + std::to_string(id_.value) +
+                    " is answered twice, or unasked: " + std::to_string(reply.request));
   Waiting waiting = found->second;
   waiting_.erase(found);
   *waiting.reply = std::move(reply);
@@ -97,6 +100,7 @@ Fiber<Got> Client::get(std::vector<ObjectId> ids, uint64_t timeout_us) {
   if (reply.code == Code::kTimeout) {
     world_.expect(timeout_us > 0, "a get without deadline came too late");
     got.late = true;
+    ++world_.counts["late gets"];
     co_return got;
   }
   world_.expect(reply.code == Code::kOk, "a get failed: " + reply.text);

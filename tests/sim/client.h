@@ -1,5 +1,5 @@
-// A client of the simulated node: its references, its views, its questions. What engine/client.h does for real
-// programs, with fibers instead of threads.
+// A client of the simulated node: its references, its views, its questions. What engine/client.h does for
+// real programs, with fibers instead of threads.
 #pragma once
 
 #include <list>

@@ -23,7 +23,8 @@ struct Pool {
   std::vector<ObjectId> some(size_t count_max) {
     std::vector<ObjectId> chosen;
     if (objects.empty()) return chosen;
-    for (size_t count = random().below(count_max + 1); count > 0; --count) chosen.push_back(random().pick(objects));
+    for (size_t count = random().below(count_max + 1); count > 0; --count)
+      chosen.push_back(random().pick(objects));
     return chosen;
   }
   void add(ObjectId id) {
@@ -92,7 +93,8 @@ Fiber<> get(Pool& pool) {
   std::vector<ObjectId> ids = pool.some(4);
   if (ids.empty()) co_return;
   for (ObjectId id : ids) pool.client.hold(id);  // another thread's release does not take them from under us
-  uint64_t timeout = pool.random().chance(pool.world().shape().timeout) ? pool.random().between(1, 30'000) : 0;
+  uint64_t timeout =
+      pool.random().chance(pool.world().shape().timeout) ? pool.random().between(1, 30'000) : 0;
   Got got = co_await pool.client.get(ids, timeout);
   adopt(pool, got);
   drop_views(pool, got);
@@ -239,7 +241,8 @@ void kill_actor(Pool& pool) {
 void cancel(Pool& pool) {
   if (pool.objects.empty()) return;
   pool.world().any_cancelled = true;
-  pool.client.send(CancelMessage{pool.random().pick(pool.objects), pool.random().chance(0.4), pool.random().chance(0.7)});
+  pool.client.send(
+      CancelMessage{pool.random().pick(pool.objects), pool.random().chance(0.4), pool.random().chance(0.7)});
 }
 
 /// Reads a stream item by item, up to `ahead` before the one that it looks at.
@@ -402,7 +405,8 @@ Fiber<> task_body(Worker& worker, std::shared_ptr<Execution> execution) {
   std::vector<Seen> arguments;
   for (size_t i = 0; i < facts.refs.size(); ++i) {
     arguments.push_back(worker.look_at(facts.refs[i], execution->run.values.at(i)));
-    world.expect(arguments.back().kind == PayloadKind::kValue, "a task does not begin with an error as argument");
+    world.expect(arguments.back().kind == PayloadKind::kValue,
+                 "a task does not begin with an error as argument");
   }
   Pool pool{worker, facts.depth, facts.may_wait, {}, {}};
   for (ObjectId inner : facts.nested) pool.add(inner);
@@ -423,7 +427,8 @@ Fiber<> task_body(Worker& worker, std::shared_ptr<Execution> execution) {
     bool raised = !cancelled;
     mine.raised |= raised;
     if (mine.creates_actor) world.actors.at(mine.actor).ended = true;
-    std::vector<Located> error{error_value(raised ? PayloadKind::kTaskError : PayloadKind::kCancelled, "it ended badly")};
+    std::vector<Located> error{
+        error_value(raised ? PayloadKind::kTaskError : PayloadKind::kCancelled, "it ended badly")};
     bool retriable = raised && worker.random().chance(0.5);
     mine.crashes += retriable;  // it takes one try as well
     worker.finish(*execution, std::move(error), retriable, false);

@@ -34,8 +34,10 @@ int main(int argc, char** argv) {
   std::signal(SIGABRT, on_abort);
   uint64_t first = number_after(argc, argv, "--seed", number_after(argc, argv, "--from", 1));
   uint64_t count = number_after(argc, argv, "--seeds", 1);
-  bool verbose = std::any_of(argv + 1, argv + argc, [](char* word) { return std::strcmp(word, "--trace") == 0; });
+  bool verbose =
+      std::any_of(argv + 1, argv + argc, [](char* word) { return std::strcmp(word, "--trace") == 0; });
   uint64_t steps = 0, tasks = 0;
+  std::map<std::string, uint64_t> counts;
   for (uint64_t seed = first; seed < first + count; ++seed) {
     seed_running = seed;
     mobula::sim::World world(mobula::sim::shape_of(seed));
@@ -43,9 +45,12 @@ int main(int argc, char** argv) {
     world.run();
     steps += world.timeline().steps();
     tasks += world.tasks.size();
+    for (const auto& [what, count] : world.counts) counts[what] += count;
   }
   std::printf("%llu seeds from %llu on: %llu steps, %llu tasks, nothing wrong\n",
               static_cast<unsigned long long>(count), static_cast<unsigned long long>(first),
               static_cast<unsigned long long>(steps), static_cast<unsigned long long>(tasks));
+  for (const auto& [what, number] : counts)
+    std::printf("  %-40s %llu\n", what.c_str(), static_cast<unsigned long long>(number));
   return 0;
 }

@@ -30,8 +30,12 @@ void Worker::look() {
 
 void Worker::begin(RunMessage run) {
   const TaskFacts& facts = world_.tasks.at(run.spec.id);
-  world_.trace("worker " + std::to_string(worker_.value) + " begins " + std::to_string(run.spec.id.value & 0xFFFF) + " of " +
+  world_.trace("worker " + std::to_string(worker_.value) + " begins " +
+               std::to_string(run.spec.id.value & 0xFFFF) + " of " +
                std::to_string(run.spec.id.value >> kClientShift) + " attempt " + std::to_string(run.attempt));
+  ++world_.counts[run.attempt > 0     ? "repeated attempts"
+                  : run.creates_actor ? "constructors"
+                                      : "first attempts"];
   bool known = !functions_.insert(run.spec.function).second;
   world_.expect(known || run.definition == to_hex(run.spec.function.low),
                 "a worker is given a function that it was not told");
@@ -57,9 +61,10 @@ void Worker::begin(RunMessage run) {
 
 void Worker::finish(Execution& execution, std::vector<Located> values, bool retriable, bool exit_after) {
   execution.done = true;
-  world_.trace("worker " + std::to_string(worker_.value) + " ends " + std::to_string(execution.task().value & 0xFFFF));
-  send(DoneMessage{execution.task(), execution.run.attempt, std::move(values), retriable, exit_after, "it said so",
-                   random_.below(3'000'000)});
+  world_.trace("worker " + std::to_string(worker_.value) + " ends " +
+               std::to_string(execution.task().value & 0xFFFF));
+  send(DoneMessage{execution.task(), execution.run.attempt, std::move(values), retriable, exit_after,
+                   "it said so", random_.below(3'000'000)});
   std::erase_if(executions_, [&](const auto& one) { return one.get() == &execution; });
   told_to_end_ |= exit_after;
   world_.timeline().after(0, [this] { look(); });
@@ -85,7 +90,8 @@ void Worker::on_message(DownMessage message) {
   auto* cancel = std::get_if<CancelTaskMessage>(&message);
   world_.expect(consumed != nullptr || cancel != nullptr, "a worker's replies are replies");
   TaskId task = consumed != nullptr ? consumed->task : cancel->task;
-  auto found = std::find_if(executions_.begin(), executions_.end(), [&](auto& one) { return one->task() == task; });
+  auto found =
+      std::find_if(executions_.begin(), executions_.end(), [&](auto& one) { return one->task() == task; });
   if (found == executions_.end()) return;  // not begun, or over
   std::shared_ptr<Execution> execution = *found;
   if (consumed != nullptr) execution->consumed = std::max(execution->consumed, consumed->index);

@@ -32,9 +32,11 @@ class Worker : public Client {
   const std::list<std::shared_ptr<Execution>>& executions() const { return executions_; }
   const std::deque<RunMessage>& ring() const { return ring_; }
   ActorId actor() const { return actor_; }
+  bool is_told_to_end() const { return told_to_end_; }
 
   // For the bodies of tasks
-  void finish(Execution& execution, std::vector<Located> values, bool retriable = false, bool exit_after = false);
+  void finish(Execution& execution, std::vector<Located> values, bool retriable = false,
+              bool exit_after = false);
   /// False once nobody reads the stream.
   Fiber<bool> stream_item(std::shared_ptr<Execution> execution, uint32_t index, Located value);
   /// Dies, as far as the caller can tell: never returns.

@@ -37,12 +37,13 @@ Shape shape_of(uint64_t seed) {
   shape.cpus = static_cast<int64_t>(random.between(1, 4));
   shape.tight = random.chance(0.6);
   shape.arena_pages = shape.tight ? random.between(6, 60) : random.between(40, 400);
+  if (random.chance(0.5)) shape.workers_max = random.between(1, 6);
   shape.idle_workers_max = random.between(1, 4);
   shape.delay_us_max = random.chance(0.3) ? 0 : random.between(1, 3'000);
   shape.disk_us_max = random.between(1, 20'000);
   shape.threads = static_cast<int>(random.between(1, 3));
-  shape.actions = static_cast<int>(random.between(4, 25));
-  shape.tasks_max = static_cast<int>(random.between(5, 120));
+  shape.actions = static_cast<int>(random.chance(0.2) ? random.between(30, 80) : random.between(4, 25));
+  shape.tasks_max = static_cast<int>(random.chance(0.2) ? random.between(100, 300) : random.between(5, 100));
   shape.big = random.chance(0.3) ? 0 : 0.4;
   if (random.chance(0.25)) return shape;  // nothing goes wrong
   if (random.chance(0.5)) shape.crash = 0.05;
@@ -74,13 +75,17 @@ void World::on_worker_end(WorkerId id, const std::string& cause) {
   auto worker = workers_.find(id);
   if (worker != workers_.end()) {
     for (const RunMessage& run : worker->second->ring()) {
-      if (random_.chance(0.1))  // a message in pieces: nobody knows whether it has begun
-        ++tasks.at(run.spec.id).crashes;
-      else
+      TaskFacts& task = tasks.at(run.spec.id);
+      if (!random_.chance(0.1)) {
         unstarted.push_back(run.spec.id);
+        continue;
+      }
+      ++task.crashes;  // a message in pieces: nobody knows whether it has begun
+      if (!task.actor.is_nil()) actors.at(task.actor).crashed = true;
     }
   }
-  trace("worker " + std::to_string(id.value) + " is lost, " + std::to_string(unstarted.size()) + " not begun");
+  trace("worker " + std::to_string(id.value) + " is lost, " + std::to_string(unstarted.size()) +
+        " not begun");
   core_.on_worker_lost(id, unstarted, cause, timeline_.now_us(), effects_);
   settle();
 }
@@ -90,10 +95,11 @@ void World::kill(WorkerId id, const std::string& cause) {
   if (found == workers_.end() || !found->second->alive) return;
   Worker& worker = *found->second;
   trace("worker " + std::to_string(id.value) + " dies: " + cause);
+  ++counts["ends: " + cause];
   for (const auto& execution : worker.executions()) {
     if (!execution->done) ++tasks.at(execution->task()).crashes;
   }
-  if (!worker.actor().is_nil()) actors.at(worker.actor()).crashed = true;
+  if (!worker.actor().is_nil() && !worker.is_told_to_end()) actors.at(worker.actor()).crashed = true;
   worker.end([this, id, cause] { on_worker_end(id, cause); });
 }
 
@@ -117,7 +123,8 @@ void World::perform() {
     }
     for (auto& [client, message] : effects.replies) deliver(client, std::move(message));
     for (const auto& order : effects.kills) {
-      timeline_.after(delay(), [this, worker = order.worker, reason = order.reason] { kill(worker, reason); });
+      timeline_.after(delay(),
+                      [this, worker = order.worker, reason = order.reason] { kill(worker, reason); });
     }
     for (const auto& one : effects.writes) write(one);
     for (const auto& one : effects.reads) read(one);
@@ -155,6 +162,7 @@ void World::take_back(WorkerId id) {
   auto worker = workers_.find(id);
   std::vector<TaskId> taken;
   if (worker != workers_.end() && !random_.chance(0.1)) taken = worker->second->take_back();
+  counts["tasks taken back"] += taken.size();
   trace("node takes back " + std::to_string(taken.size()) + " from worker " + std::to_string(id.value));
   core_.on_taken_back(id, taken, timeline_.now_us(), effects_);
   core_.check();
@@ -194,6 +202,7 @@ void World::write(const StoreEffects::Write& order) {
       any_disk_fault = true;
       core_.on_spilled(order.id, std::nullopt, "the simulated disk is full", timeline_.now_us(), effects_);
     } else {
+      ++counts["spills"];
       disk_[++next_place_] = tag;
       core_.on_spilled(order.id, DiskPlace{1, next_place_}, "", timeline_.now_us(), effects_);
     }
@@ -207,6 +216,7 @@ void World::read(const StoreEffects::Read& order) {
     expect(found != disk_.end(), "what is read from disk is there");
     bool ok = !random_.chance(shape_.disk_fault / 2);
     any_disk_fault |= !ok;
+    ++counts["restores"];
     write_pages(order.offset, order.bytes, found->second);
     core_.on_restored(order.id, ok, ok ? "" : "the simulated disk is broken", timeline_.now_us(), effects_);
     settle();
@@ -252,7 +262,8 @@ void World::run() {
 void World::expect_empty() {
   for (const auto& [id, worker] : workers_) {
     if (!worker->alive) continue;
-    expect(worker->is_idle() && worker->ring().empty(), "worker " + std::to_string(id.value) + " is still at work");
+    expect(worker->is_idle() && worker->ring().empty(),
+           "worker " + std::to_string(id.value) + " is still at work");
   }
   auto none = [&](uint64_t count, const char* what) {
     expect(count == 0, std::to_string(count) + " " + what + " are left at the end");
@@ -265,7 +276,8 @@ void World::expect_empty() {
   none(core_.store().size(), "objects");
   none(core_.store().arena().used_bytes(), "bytes of the arena");
   none(disk_.size(), "values on disk");
-  expect(core_.sched().ledger().available() == core_.sched().ledger().total(), "resources are missing at the end");
+  expect(core_.sched().ledger().available() == core_.sched().ledger().total(),
+         "resources are missing at the end");
 }
 
 bool World::is_explained(ObjectId id, PayloadKind kind) const {
@@ -307,13 +319,17 @@ void World::trace(const std::string& line) {
 }
 
 void World::dump_node() {
-  auto name = [](uint64_t id) { return std::to_string(id >> kClientShift) + "." + std::to_string(id & 0xFFFFFF); };
+  auto name = [](uint64_t id) {
+    return std::to_string(id >> kClientShift) + "." + std::to_string(id & 0xFFFFFF);
+  };
   for (const auto& [id, task] : core_.tasks().all()) {
-    std::fprintf(stderr, "  task %s: state %d, missing %u, worker %llu, actor %s, attempt %u, cancelled %d, refs",
+    std::fprintf(stderr,
+                 "  task %s: state %d, missing %u, worker %llu, actor %s, attempt %u, cancelled %d, refs",
                  name(id.value).c_str(), static_cast<int>(task.state), task.missing,
-                 static_cast<unsigned long long>(task.worker.value), name(task.spec.actor.value).c_str(), task.attempt,
-                 task.cancelled);
-    for (ObjectId ref : task.spec.refs) std::fprintf(stderr, " %s/%u", name(ref.task.value).c_str(), ref.index);
+                 static_cast<unsigned long long>(task.worker.value), name(task.spec.actor.value).c_str(),
+                 task.attempt, task.cancelled);
+    for (ObjectId ref : task.spec.refs)
+      std::fprintf(stderr, " %s/%u", name(ref.task.value).c_str(), ref.index);
     std::fprintf(stderr, "\n");
   }
   for (const auto& [id, actor] : core_.actors().all()) {
@@ -324,26 +340,29 @@ void World::dump_node() {
   }
   for (const auto& [id, worker] : core_.sched().workers()) {
     std::fprintf(stderr, "  worker %llu: phase %d, in flight %zu, blocked %u, take back %d\n",
-                 static_cast<unsigned long long>(id.value), static_cast<int>(worker.phase), worker.inflight.size(),
-                 worker.blocked, worker.expects_take_back);
+                 static_cast<unsigned long long>(id.value), static_cast<int>(worker.phase),
+                 worker.inflight.size(), worker.blocked, worker.expects_take_back);
   }
   for (const auto& [id, entry] : core_.store().entries()) {
-    std::fprintf(stderr, "  object %s/%u: place %d, holds %u, pins %u, waiters %zu, spilling %d, restoring %d\n",
-                 name(id.task.value).c_str(), id.index, static_cast<int>(entry.place), entry.holds, entry.pins,
-                 entry.waiters.size(), entry.spilling, entry.restoring);
+    std::fprintf(stderr,
+                 "  object %s/%u: place %d, holds %u, pins %u, waiters %zu, spilling %d, restoring %d\n",
+                 name(id.task.value).c_str(), id.index, static_cast<int>(entry.place), entry.holds,
+                 entry.pins, entry.waiters.size(), entry.spilling, entry.restoring);
   }
   for (const auto& [id, worker] : workers_) {
     for (const auto& execution : worker->executions()) {
       std::fprintf(stderr, "  worker %llu alive %d runs %s, waits %zu, paused %d\n",
-                   static_cast<unsigned long long>(id.value), worker->alive, name(execution->task().value).c_str(),
-                   worker->waiting(), static_cast<bool>(execution->paused));
+                   static_cast<unsigned long long>(id.value), worker->alive,
+                   name(execution->task().value).c_str(), worker->waiting(),
+                   static_cast<bool>(execution->paused));
     }
   }
   for (const auto& [name, amount] : core_.sched().ledger().available())
     std::fprintf(stderr, "  available %s %lld\n", name.c_str(), static_cast<long long>(amount));
   std::fprintf(stderr, "  arena %llu of %llu, waits for room %d\n",
                static_cast<unsigned long long>(core_.store().arena().used_bytes()),
-               static_cast<unsigned long long>(core_.store().arena().bytes()), core_.store().is_waiting_for_room());
+               static_cast<unsigned long long>(core_.store().arena().bytes()),
+               core_.store().is_waiting_for_room());
 }
 
 void World::dump() const {

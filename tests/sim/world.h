@@ -29,11 +29,13 @@ struct Shape {
   size_t workers_max = 200, idle_workers_max = 2;
   uint64_t delay_us_max = 500, disk_us_max = 5'000;
   int threads = 2, actions = 12, tasks_max = 80;
-  double crash = 0, kill = 0, disk_fault = 0, failed_start = 0, raise = 0.1, cancel = 0, timeout = 0.1, big = 0.3;
+  double crash = 0, kill = 0, disk_fault = 0, failed_start = 0, raise = 0.1, cancel = 0, timeout = 0.1,
+         big = 0.3;
 };
 Shape shape_of(uint64_t seed);
 
-/// What a task does, and what has happened to it. All that is known is known to the simulation, not to the node.
+/// What a task does, and what has happened to it. All that is known is known to the simulation, not to the
+/// node.
 struct TaskFacts {
   uint64_t seed = 0;
   int depth = 0;
@@ -102,6 +104,7 @@ class World {
   std::map<ActorId, ActorFacts> actors;
   bool any_cancelled = false, any_start_failed = false, any_disk_fault = false;
   int tasks_made = 0;
+  std::map<std::string, uint64_t> counts;  // of what has happened, so that one sees what the seeds reach
   bool verbose = false;
 
  private:
@@ -125,8 +128,8 @@ class World {
   std::unique_ptr<Client> driver_;
   std::map<WorkerId, std::unique_ptr<Worker>> workers_;
   std::map<ClientId, Channel> down_;
-  std::vector<uint64_t> pages_;       // of the arena: the tag of what was written there
-  std::vector<Content> contents_;     // by tag - 1
+  std::vector<uint64_t> pages_;        // of the arena: the tag of what was written there
+  std::vector<Content> contents_;      // by tag - 1
   std::map<uint64_t, uint64_t> disk_;  // place → tag
   uint64_t next_place_ = 0, tick_at_ = 0;
   bool performing_ = false, closing_ = false;

@@ -49,7 +49,9 @@ _NAMES = {
     "context": "DataContext ExecutionOptions ExecutionResources",
     "dataset": "Dataset MaterializedDataset",
     "iterator": "DataIterator",
-    "read_api": "from_arrow from_arrow_refs from_blocks from_items from_numpy from_numpy_refs from_pandas from_pandas_refs range range_tensor read_binary_files read_csv read_images read_json read_numpy read_parquet read_text read_videos",
+    "read_api": "from_arrow from_arrow_refs from_blocks from_items from_numpy from_numpy_refs from_pandas "
+    "from_pandas_refs range range_tensor read_binary_files read_csv read_images read_json "
+    "read_numpy read_parquet read_text read_videos",
     "schema": "Schema",
     "sink.sink": "SaveMode",
     "source.files": "FileShuffleConfig",

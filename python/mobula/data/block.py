@@ -32,13 +32,13 @@ _NESTED = "biufmMOUS"  # NumPy kinds that Arrow reads by itself, one-dimensional
 
 
 def checked_batch_format(batch_format: str | None) -> str:
-    """The format's canonical name: "numpy", "pandas" or "pyarrow"."""
+    """The format's canonical name: "numpy", "pandas" or "pyarrow", which is also what blocks are (None)."""
     if batch_format not in BATCH_FORMATS:
         known = ", ".join(repr(name) for name in BATCH_FORMATS)
         raise ValueError(f"batch_format={batch_format!r} is not known; choose one of {known}")
-    if batch_format in (None, "default"):
-        return "numpy"
-    return str(batch_format)
+    if batch_format is None:
+        return "pyarrow"
+    return "numpy" if batch_format == "default" else batch_format
 
 
 # -- columns -----------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import difflib
-import os
 import threading
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,7 +67,7 @@ _OURS: dict[str, Any] = {
     "read_op_min_num_blocks": 200,
     "max_errored_blocks": 0,
     "max_tasks_in_flight_per_actor": None,
-    "enable_progress_bars": os.environ.get("RAY_DATA_DISABLE_PROGRESS_BARS", "0") != "1",
+    "enable_progress_bars": True,
     "override_object_store_memory_limit_fraction": None,
     "actor_task_retry_on_errors": False,
     "raise_original_map_exception": False,

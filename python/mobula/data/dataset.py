@@ -6,7 +6,7 @@ Tests: tests/python/data_map.py, data_consume.py, data_write.py.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ from mobula.data.compute import ComputeStrategy, TaskPoolStrategy, compute_strat
 from mobula.data.context import DataContext
 from mobula.data.expressions import Expr, parse_expression
 from mobula.data.iterator import DataIterator
-from mobula.data.op.aggregate import PartialAggregate, PartialUnique, finished, joined
+from mobula.data.op.aggregate import PartialAggregate, PartialUnique, joined_aggregate, joined_unique
 from mobula.data.op.columns import AddColumn, FilterExpression, Project, WithColumns
 from mobula.data.op.function import UserFunction
 from mobula.data.op.stage import MapBatches, RowFunctions, Stage
@@ -39,7 +39,7 @@ from mobula.data.plan.logical import (
     Union,
     explain,
 )
-from mobula.data.plan.options import remote_options
+from mobula.data.plan.options import column_names, remote_options, transform_options
 from mobula.data.plan.physical import lower
 from mobula.data.schema import Schema
 from mobula.data.sink.sink import SaveMode, Sink, WriteStage
@@ -161,13 +161,13 @@ class Dataset:
         parsed = parse_expression(expr) if isinstance(expr, str) else expr
         if not isinstance(parsed, Expr):
             raise ValueError(f"filter: expr={expr!r}; give an expression of col(…) or its text")
-        taken, compute, remote = _transform_options("filter", None, options)
+        taken, compute, remote = transform_options("filter", None, options)
         if taken:
             raise ValueError(f"filter: {next(iter(taken))} is for functions, not for expressions")
         return self._applied(FilterExpression(parsed), compute, remote)
 
     def _rows(self, kind: str, fn: Any, options: dict[str, Any]) -> Dataset:
-        taken, compute, remote = _transform_options(kind, fn, options)
+        taken, compute, remote = transform_options(kind, fn, options)
         return self._applied(RowFunctions([(kind, UserFunction(fn, **taken))]), compute, remote)
 
     def map_batches(
@@ -189,7 +189,7 @@ class Dataset:
         >>> mobula.data.range(4).map_batches(lambda batch: {"double": batch["id"] * 2}).take(2)
         [{'double': 0}, {'double': 2}]
         """
-        taken, compute, remote = _transform_options("map_batches", fn, options)
+        taken, compute, remote = transform_options("map_batches", fn, options)
         size = checked_batch_size(
             DEFAULT_BATCH_SIZE if batch_size == "default" else batch_size, "map_batches"
         )
@@ -207,7 +207,7 @@ class Dataset:
         """Adds (or replaces) a column with what `fn` gives for each batch."""
         if not callable(fn):
             raise ValueError(f"add_column: `fn` must be a function, got {fn!r}")
-        taken, compute, remote = _transform_options("add_column", fn, options)
+        taken, compute, remote = transform_options("add_column", fn, options)
         stage = AddColumn(col, UserFunction(fn, **taken), checked_batch_format(batch_format))
         return self._applied(stage, compute, remote)
 
@@ -215,22 +215,22 @@ class Dataset:
         """Adds (or replaces) a column computed by an expression: `with_column("y", col("x") * 2)`."""
         if not isinstance(expr, Expr):
             raise TypeError(f"with_column: give an expression of col(…), got {expr!r}")
-        _, compute, remote = _transform_options("with_column", None, options)
+        _, compute, remote = transform_options("with_column", None, options)
         return self._applied(WithColumns([(column_name, expr)]), compute, remote)
 
     def select_columns(self, cols: str | Sequence[str], **options: Any) -> Dataset:
         """Keeps these columns, in this order."""
-        _, compute, remote = _transform_options("select_columns", None, options)
-        return self._applied(Project(select=_names(cols, "select_columns")), compute, remote)
+        _, compute, remote = transform_options("select_columns", None, options)
+        return self._applied(Project(select=column_names(cols, "select_columns")), compute, remote)
 
     def drop_columns(self, cols: str | Sequence[str], **options: Any) -> Dataset:
         """Leaves these columns out."""
-        _, compute, remote = _transform_options("drop_columns", None, options)
-        return self._applied(Project(drop=_names(cols, "drop_columns")), compute, remote)
+        _, compute, remote = transform_options("drop_columns", None, options)
+        return self._applied(Project(drop=column_names(cols, "drop_columns")), compute, remote)
 
     def rename_columns(self, names: dict[str, str] | Sequence[str], **options: Any) -> Dataset:
         """Renames columns: a dict of old to new names, or the new names of all columns."""
-        _, compute, remote = _transform_options("rename_columns", None, options)
+        _, compute, remote = transform_options("rename_columns", None, options)
         if not isinstance(names, dict):
             known = self.columns() or []
             if len(known) != len(names):
@@ -303,9 +303,9 @@ class Dataset:
                 yield table
 
     def _whole(self, node: Node | None = None) -> list[pa.Table]:
-        from mobula.data.exec.run import load
+        from mobula.data.exec.run import load_all
 
-        return [load(handle) for handle in self._collect(node)]
+        return load_all(self._collect(node))
 
     def materialize(self) -> MaterializedDataset:
         """Runs the plan and keeps the blocks in the store, in the order of the input."""
@@ -446,25 +446,13 @@ class Dataset:
 
     def unique(self, column: str) -> list[Any]:
         """The distinct values of a column."""
-        found: dict[Any, None] = {}
-        for table in self._whole(Apply((self._node,), PartialUnique(column))):
-            if table.num_columns:
-                found.update(dict.fromkeys(table.column(0).to_pylist()))
-        return list(found)
+        tables = self._whole(Apply((self._node,), PartialUnique(column)))
+        return joined_unique(tables)
 
     def _aggregate(self, kind: str, on: str | list[str] | None, ignore_nulls: bool, ddof: int = 1) -> Any:
         columns = [on] if isinstance(on, str) else on
-        parts: dict[str, list[Any]] = {}
-        for table in self._whole(Apply((self._node,), PartialAggregate(kind, columns))):
-            for row in table_to_rows(table):
-                parts.setdefault(row["name"], []).append(row["part"])
-        values = {name: finished(kind, joined(found), ignore_nulls, ddof) for name, found in parts.items()}
-        if columns is not None and len(columns) == 1:
-            return values.get(columns[0])
-        names = list(parts) if columns is None else columns
-        if columns is None and len(names) == 1:
-            return values[names[0]]
-        return {f"{kind}({name})": values.get(name) for name in names}
+        parts = self._whole(Apply((self._node,), PartialAggregate(kind, columns)))
+        return joined_aggregate(parts, kind, columns, ignore_nulls, ddof)
 
     # -- other forms ----------------------------------------------------------------------------------
 
@@ -539,8 +527,16 @@ class Dataset:
         """
         from mobula.data.sink.parquet import ParquetSink
 
-        sink = ParquetSink(path, mode, partition_cols, max_rows_per_file, arrow_parquet_args, arrow_parquet_args_fn,
-                           filesystem=filesystem, try_create_dir=try_create_dir)  # fmt: skip
+        sink = ParquetSink(
+            path,
+            mode,
+            partition_cols,
+            max_rows_per_file,
+            arrow_parquet_args,
+            arrow_parquet_args_fn,
+            filesystem=filesystem,
+            try_create_dir=try_create_dir,
+        )
         rows = min_rows_per_file or num_rows_per_file or 0
         self._write(sink, rows, concurrency, remote_options("write_parquet", ray_remote_args=ray_remote_args))
 
@@ -572,36 +568,3 @@ class MaterializedDataset(Dataset):
     def copy(self) -> MaterializedDataset:
         """The same dataset under another identity."""
         return MaterializedDataset(replace(self._node), self._context)
-
-
-_TAKEN = {
-    "fn_args": "fn_args",
-    "fn_kwargs": "fn_kwargs",
-    "fn_constructor_args": "constructor_args",
-    "fn_constructor_kwargs": "constructor_kwargs",
-}
-
-
-def _transform_options(
-    what: str, fn: Any, options: dict[str, Any]
-) -> tuple[dict[str, Any], ComputeStrategy, RemoteOptions]:
-    """(the function's arguments, where it runs, what it holds) of a transform's options."""
-    left = dict(options)
-    taken = {target: left.pop(name) for name, target in _TAKEN.items() if left.get(name) is not None}
-    for name in _TAKEN:
-        left.pop(name, None)
-    compute = compute_strategy(fn, left.pop("compute", None), left.pop("concurrency", None))
-    named = {
-        key: left.pop(key, None)
-        for key in ("num_cpus", "num_gpus", "memory", "resources", "ray_remote_args_fn")
-    }
-    return taken, compute, remote_options(what, **named, ray_remote_args=left)
-
-
-def _names(cols: str | Iterable[str], what: str) -> list[str]:
-    names = [cols] if isinstance(cols, str) else list(cols)
-    if any(not isinstance(name, str) for name in names):
-        raise ValueError(f"{what}: column names are strings, got {names!r}")
-    if len(set(names)) < len(names):
-        raise ValueError(f"{what}: a column is named twice in {names}")
-    return names

@@ -288,8 +288,7 @@ def _parsed(node: ast.expr, text: str) -> Expr:
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.Not, ast.Invert)):
         return ~_parsed(node.operand, text)
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        operand = node.operand
-        return lit(-operand.value) if isinstance(operand, ast.Constant) else -_parsed(operand, text)  # type: ignore[operator]
+        return -_parsed(node.operand, text)
     if isinstance(node, ast.Compare):
         return _parsed_comparison(node, text)
     raise ValueError(f"the expression {text!r} has a part that is not known here: {ast.unparse(node)!r}")

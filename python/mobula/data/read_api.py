@@ -28,10 +28,25 @@ if TYPE_CHECKING:
     import pandas
 
 __all__ = [
-    "from_arrow", "from_arrow_refs", "from_blocks", "from_items", "from_numpy", "from_numpy_refs", "from_pandas",
-    "from_pandas_refs", "range", "range_tensor", "read_binary_files", "read_csv", "read_images", "read_json",
-    "read_numpy", "read_parquet", "read_text", "read_videos",
-]  # fmt: skip
+    "from_arrow",
+    "from_arrow_refs",
+    "from_blocks",
+    "from_items",
+    "from_numpy",
+    "from_numpy_refs",
+    "from_pandas",
+    "from_pandas_refs",
+    "range",
+    "range_tensor",
+    "read_binary_files",
+    "read_csv",
+    "read_images",
+    "read_json",
+    "read_numpy",
+    "read_parquet",
+    "read_text",
+    "read_videos",
+]
 
 _builtin_range = range
 ITEM_BLOCKS_MIN = 16
@@ -207,9 +222,15 @@ def _read(
 
 
 def _read_files(
-    what: str, name: str, paths: Any, reader: Callable[..., FileReader], arguments: tuple[Any, ...], options: dict[str, Any],
-    endings: Sequence[str] | None = None, bytes_factor: float = 1,
-) -> Dataset:  # fmt: skip
+    what: str,
+    name: str,
+    paths: Any,
+    reader: Callable[..., FileReader],
+    arguments: tuple[Any, ...],
+    options: dict[str, Any],
+    endings: Sequence[str] | None = None,
+    bytes_factor: float = 1,
+) -> Dataset:
     left = dict(options)
     files = _file_options(what, left, endings)
     blocks, concurrency = left.pop("override_num_blocks", None), left.pop("concurrency", None)

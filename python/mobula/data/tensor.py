@@ -116,8 +116,8 @@ def ragged_to_arrow(
     np.cumsum([len(part) for part in flat], out=offsets[1:])
     if offsets[-1] > np.iinfo(np.int32).max:
         raise ValueError(
-            f"a batch of {len(items)} tensors has {offsets[-1]} elements; at most 2**31 - 1 fit in one column: "
-            "return or yield fewer rows at once"
+            f"a batch of {len(items)} tensors has {offsets[-1]} elements; at most 2**31 - 1 fit in one "
+            "column: return or yield fewer rows at once"
         )
     values = pa.array(np.concatenate(flat) if flat else np.empty(0, dtype))
     data = pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), values)

@@ -46,10 +46,10 @@ def _schema_bytes(schema: pa.Schema) -> bytes:
     for known, data in _written_schemas:
         if known is schema or known.equals(schema, check_metadata=True):
             return data
-    data: bytes = schema.serialize().to_pybytes()
-    _written_schemas.insert(0, (schema, data))
+    fresh: bytes = schema.serialize().to_pybytes()
+    _written_schemas.insert(0, (schema, fresh))
     del _written_schemas[8:]
-    return data
+    return fresh
 
 
 class _Wired:

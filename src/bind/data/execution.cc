@@ -6,11 +6,14 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <unistd.h>
+
 #include <chrono>
 #include <cmath>
 
 #include "bind/data/data.h"
 #include "data/exec/run.h"
+#include "wire/envelope.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -129,6 +132,25 @@ BlockRef block_from(const nb::tuple& fields, Engine& engine) {
   return out;
 }
 
+/// Arguments and records as envelopes, which is what Python's workers read and write.
+TaskCodec envelope_codec() {
+  TaskCodec out;
+  out.add_bytes = [](std::string& args, std::string_view bytes) {
+    ArgumentWriter(args).value("", small_envelope(Tag::kBytes, bytes));
+  };
+  out.add_encoded = [](std::string& args, std::string_view encoded) {
+    ArgumentWriter(args).value("", encoded);
+  };
+  out.add_reference = [](std::string& args) { ArgumentWriter(args).reference(""); };
+  out.bytes_of = [](const Payload& payload) -> Result<std::string_view> {
+    ASSIGN_OR_RETURN(EnvelopeView view, parse_envelope(payload.data));
+    if (view.tag != Tag::kBytes) return Status(Code::kInvalid, "not raw bytes");
+    if (view.buffers.empty()) return view.meta;
+    return std::string_view(reinterpret_cast<const char*>(view.buffers[0].data()), view.buffers[0].size());
+  };
+  return out;
+}
+
 /// Calls into Python from the run's thread; a Python error becomes a Status.
 ActorFactory factory_from(Engine& engine, nb::callable make, nb::callable end) {
   auto held = std::shared_ptr<std::pair<nb::callable, nb::callable>>(
@@ -178,10 +200,15 @@ class Execution {
     setup.options.failures_max = nb::cast<int64_t>(options["failures_max"]);
     setup.options.resources = resources_from(nb::cast<std::map<std::string, double>>(options["resources"]));
     setup.actors = factory_from(engine_, std::move(make_actor), std::move(end_actor));
+    setup.codec = envelope_codec();
     run_ = std::make_unique<Run>(engine_, std::move(setup));
   }
 
   ~Execution() {
+    if (getpid() != process_) {  // in a forked child the run's thread and the engine are the parent's
+      (void)run_.release();
+      return;
+    }
     nb::gil_scoped_release released;
     run_.reset();
   }
@@ -249,6 +276,7 @@ class Execution {
   }
 
   Engine& engine_;
+  const pid_t process_ = getpid();
   std::unique_ptr<Run> run_;
 };
 

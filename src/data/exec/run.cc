@@ -5,8 +5,6 @@
 #include <chrono>
 #include <utility>
 
-#include "wire/envelope.h"
-
 namespace mobula::data {
 namespace {
 
@@ -45,6 +43,7 @@ Run::Run(Engine& engine, RunSetup setup)
       plan_(std::move(setup.plan)),
       bindings_(std::move(setup.bindings)),
       factory_(std::move(setup.actors)),
+      codec_(std::move(setup.codec)),
       started_ms_(clock_ms()),
       executor_(plan_, std::move(setup.options), std::move(setup.inputs)) {
   totals_.resize(plan_.operators.size());
@@ -127,15 +126,10 @@ void Run::read_records(uint64_t task) {
 
 /// False if the task is lost.
 bool Run::take_record(uint64_t task, OpIndex op, const Pair& pair, const Payload& payload) {
-  Result<EnvelopeView> envelope = Status(Code::kInvalid, "");
-  if (payload.kind == PayloadKind::kValue) envelope = parse_envelope(payload.data);
   Result<Record> record = Status(Code::kInvalid, "");
-  if (envelope.is_ok() && envelope->tag == Tag::kBytes) {
-    std::string_view bytes = envelope->meta;
-    if (!envelope->buffers.empty()) {
-      bytes = {reinterpret_cast<const char*>(envelope->buffers[0].data()), envelope->buffers[0].size()};
-    }
-    record = parse_record(bytes);
+  if (payload.kind == PayloadKind::kValue) {
+    Result<std::string_view> bytes = codec_.bytes_of(payload);
+    if (bytes.is_ok()) record = parse_record(*bytes);
   }
   if (!record.is_ok()) return take_lost(task, op, pair, payload), false;
   engine_.release(pair.record);

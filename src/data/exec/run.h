@@ -21,6 +21,17 @@
 
 namespace mobula::data {
 
+/// How a task's arguments and the record in a payload are encoded: the binding's language decides.
+struct TaskCodec {
+  /// A by-value argument of raw bytes, of an encoded value, or a placeholder for the next reference;
+  /// appended.
+  std::function<void(std::string& args, std::string_view bytes)> add_bytes;
+  std::function<void(std::string& args, std::string_view encoded)> add_encoded;
+  std::function<void(std::string& args)> add_reference;
+  /// The raw bytes of a payload; `invalid` if it holds something else.
+  std::function<Result<std::string_view>(const Payload& payload)> bytes_of;
+};
+
 /// How an operator's tasks, or the calls of its actors, are submitted: the spec without inputs.
 struct Binding {
   TaskSpec spec;
@@ -44,6 +55,7 @@ struct RunSetup {
   std::vector<Binding> bindings;  // by operator
   std::map<OpIndex, std::vector<BlockRef>> inputs;
   ActorFactory actors;
+  TaskCodec codec;
 };
 
 /// Why a run or an input failed: what a task recorded, an object that holds the engine's error, or words.
@@ -146,6 +158,7 @@ class Run {
   const Plan plan_;
   const std::vector<Binding> bindings_;
   const ActorFactory factory_;
+  const TaskCodec codec_;
   const std::shared_ptr<Inbox> inbox_ = std::make_shared<Inbox>();
   const double started_ms_;
   std::thread thread_;

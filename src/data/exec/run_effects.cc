@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "data/exec/run.h"
-#include "wire/envelope.h"
 
 namespace mobula::data {
 namespace {
@@ -43,15 +42,14 @@ TaskSpec Run::spec_of(const TaskStart& start) const {
   TaskSpec spec = binding.spec;
   spec.returns = kStreaming;
   spec.backpressure_items = start.held_back ? kItemsAhead : -1;
-  ArgumentWriter arguments(spec.args);
-  arguments.value("", small_envelope(Tag::kBytes, encode_header(start.bundles)));
+  codec_.add_bytes(spec.args, encode_header(start.bundles));
   OpIndex source = plan_.operators[start.op].upstream[0];
   for (const Bundle& bundle : start.bundles) {
     for (const BlockRef& block : bundle.blocks) {
       if (block.is_literal()) {
-        arguments.value("", bindings_[source].literals[block.literal]);
+        codec_.add_encoded(spec.args, bindings_[source].literals[block.literal]);
       } else {
-        arguments.reference("");
+        codec_.add_reference(spec.args);
         spec.refs.push_back(block.object);
       }
     }

@@ -134,7 +134,8 @@ Result<ReplyMessage> RingLink::ask(UpMessage message, RequestId request, Deadlin
   std::unique_lock lock(mutex_);
   bool forever = deadline.at == Clock::time_point::max();
   while (!waiter.reply) {
-    if (!forever && Clock::now() >= deadline.at) {  // the node answers once more: with the value, or that it is late
+    if (!forever &&
+        Clock::now() >= deadline.at) {  // the node answers once more: with the value, or that it is late
       lock.unlock();
       send(ForgetMessage{request}, true);
       lock.lock();

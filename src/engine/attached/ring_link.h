@@ -65,11 +65,11 @@ class RingLink : public Link {
   std::optional<Slot> slot_;
   uint32_t index_ = 0;
   OnMessage on_message_;
-  std::mutex send_mutex_;  // one producer at a time
-  bool unseen_ = false;    // something was sent that the node was not told of
+  std::mutex send_mutex_;                // one producer at a time
+  bool unseen_ = false;                  // something was sent that the node was not told of
   std::atomic<bool> main_idle_ = false;  // the main thread sleeps: it will not flush what others send
-  std::mutex mutex_;       // guards the waiters and who reads
-  bool reading_ = false;   // some thread reads the ring of replies
+  std::mutex mutex_;                     // guards the waiters and who reads
+  bool reading_ = false;                 // some thread reads the ring of replies
   std::unordered_map<RequestId, Waiter*> waiters_;
   std::unordered_map<RequestId, std::unique_ptr<Waiter>> async_waiters_;
   std::atomic<bool> stopping_ = false;

@@ -49,7 +49,7 @@ class Progress:
         from rich.progress import Progress as Bars
 
         bars = Bars(
-            TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[figures]}"),
+            TextColumn("{task.description}"), BarColumn(bar_width=8), TextColumn("{task.fields[figures]}"),
             TimeElapsedColumn(), console=Console(stderr=True), transient=True,
         )  # fmt: skip
         with bars:
@@ -68,10 +68,11 @@ class Progress:
             if op.kind != "map":
                 continue
             if place not in rows:
-                name = op.name if len(op.name) <= 60 else op.name[:59] + "…"
+                name = op.name if len(op.name) <= 32 else op.name[:31] + "…"
                 rows[place] = bars.add_task(name, total=None, figures="")
             under_way = one["queued"] + one["running"]
-            figures = f"{one['rows']:,} rows, {size_text(one['bytes'])}; {one['running']} running, {one['queued']} queued"
+            moving = f"{one['running']} running, {one['queued']} queued"
+            figures = f"{one['rows']:,} rows, {size_text(one['bytes'])}; {moving}"
             total = (
                 one["bundles"] + under_way
                 if op.upstream and execution.ops[op.upstream[0]].kind == "input"

@@ -7,6 +7,7 @@ of it is left in the store but the blocks that were handed out. Tests: tests/pyt
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -45,6 +46,7 @@ _running: weakref.WeakSet[Execution] = weakref.WeakSet()
 def end_all() -> None:
     """Ends all runs of this process; the engine calls it before it ends."""
     for execution in list(_running):
+        execution.interrupted = True
         execution.close()
 
 
@@ -76,7 +78,7 @@ class ActorSet:
 
 
 class Execution:
-    """One run of operators. `emits` is "blocks", or "rows" where only the last operator's rows are counted."""
+    """One run of operators. `emits` is "blocks", or "rows" where the last one's rows are only counted."""
 
     def __init__(
         self, ops: list[PhysicalOp], context: DataContext, emits: str = "blocks", label: str = ""
@@ -84,6 +86,8 @@ class Execution:
         _driver.ensure()
         self.ops, self.context, self.label = ops, context, label or ops[-1].name
         self.session = _core.session()
+        self.interrupted = False  # ended before its output was taken
+        self._process = os.getpid()
         self._actors = ActorSet()
         self._kept: list[Any] = []  # definitions and references that the run needs until its end
         self._options = _executor_options(context)
@@ -138,12 +142,12 @@ class Execution:
     def __iter__(self) -> Iterator[OutputBlock]:
         try:
             while True:
-                answer = self._run.next(WAIT_SLICE_S)
+                answer: Any = self._run.next(WAIT_SLICE_S)
                 if answer is None:
-                    if _core.session() != self.session:
-                        raise RuntimeError("the engine was shut down while a dataset was running")
                     continue
                 if answer[0] == "end":
+                    if self.interrupted:
+                        raise RuntimeError("the engine was shut down while a dataset was running")
                     return
                 if answer[0] == "failed":
                     raise error_of(answer[1], self.ops)
@@ -155,7 +159,9 @@ class Execution:
             self.close()
 
     def close(self) -> None:
-        """Ends the run if it has not ended; later calls do nothing."""
+        """Ends the run if it has not ended; later calls do nothing, nor those in a forked child."""
+        if os.getpid() != self._process:
+            return
         with self._lock:
             if self.final is not None:
                 return
@@ -193,7 +199,16 @@ def put_tables(node: Tables, session: int) -> list[BlockHandle]:
 
 def load(block: BlockHandle) -> pa.Table:
     """A block as a table over the store's memory."""
-    table = _core.get(block.ref)
+    return _wanted(_core.get(block.ref), block)
+
+
+def load_all(blocks: list[BlockHandle]) -> list[pa.Table]:
+    """Several blocks, asked for at once."""
+    tables = _core.get([block.ref for block in blocks])
+    return [_wanted(table, block) for table, block in zip(tables, blocks, strict=True)]
+
+
+def _wanted(table: pa.Table, block: BlockHandle) -> pa.Table:
     if block.offset == 0 and block.length < 0:
         return table
     return table.slice(block.offset, None if block.length < 0 else block.length)
@@ -262,15 +277,15 @@ def _check_resources(ops: list[PhysicalOp], totals: dict[str, float]) -> None:
         if op.kind != "map":
             continue
         for name, amount in op.remote.amounts().items():
-            if amount > totals.get(name, 0) + 1e-9:
-                what = "actor" if isinstance(op.compute, ActorPoolStrategy) else "task"
-                raise ValueError(
-                    f"each {what} of {op.name} needs {name}: {amount:g}, but the cluster has {totals.get(name, 0):g} "
-                    f"for this run; ask for less, or start with more: init(num_{name.lower()}s=…)"
-                    if name in ("CPU", "GPU")
-                    else f"each {what} of {op.name} needs {name}: {amount:g}, but the cluster has "
-                    f"{totals.get(name, 0):g} for this run; ask for less, or init(resources={{{name!r}: …}})"
-                )
+            there = totals.get(name, 0)
+            if amount <= there + 1e-9:
+                continue
+            what = "actor" if isinstance(op.compute, ActorPoolStrategy) else "task"
+            more = f"num_{name.lower()}s=…" if name in ("CPU", "GPU") else f"resources={{{name!r}: …}}"
+            raise ValueError(
+                f"each {what} of {op.name} needs {name}: {amount:g}, but the cluster has {there:g} for this "
+                f"run; ask for less, or start with more: init({more})"
+            )
 
 
 atexit.register(end_all)

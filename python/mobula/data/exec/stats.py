@@ -1,4 +1,4 @@
-"""What a run did: rows, bytes, time and memory of each operator, where the time went, and what was skipped."""
+"""What a run did: rows, bytes, time and memory of each operator, where time went, and what was skipped."""
 
 from __future__ import annotations
 
@@ -74,7 +74,8 @@ class RunStats:
         lines = [
             f"Operator {place} {self.names[place]}: {one['tasks']} {runs} ({where}), {one['blocks']} blocks, "
             f"{one['rows']} rows, {size_text(one['bytes'])}",
-            f"    at work {time_text(one['busy_ms'])}, held up {time_text(one['held_up_ms'])}; output in memory at most "
+            f"    at work {time_text(one['busy_ms'])}, held up {time_text(one['held_up_ms'])}; "
+            "output in memory at most "
             f"{size_text(one['bytes_peak'])}; a worker's memory at most {size_text(one['rss_bytes_peak'])}",
         ]
         if len(one["stages"]) > 1:

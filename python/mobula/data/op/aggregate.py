@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from mobula.data.block import table_to_rows
 from mobula.data.op.stage import Run, Stage
 
 KINDS = ("sum", "min", "max", "mean", "std")
@@ -124,3 +125,29 @@ class PartialUnique(Stage):
             found = values if found is None else pa.chunked_array([found, values]).unique()
         if found is not None:
             yield pa.table({self.column: found})
+
+
+def joined_unique(tables: list[pa.Table]) -> list[Any]:
+    """The distinct values in what PartialUnique gave for all inputs."""
+    found: dict[Any, None] = {}
+    for table in tables:
+        if table.num_columns:
+            found.update(dict.fromkeys(table.column(0).to_pylist()))
+    return list(found)
+
+
+def joined_aggregate(
+    tables: list[pa.Table], kind: str, columns: list[str] | None, ignore_nulls: bool, ddof: int
+) -> Any:
+    """The aggregate of what PartialAggregate gave for all inputs: a value, or a dict for several columns."""
+    parts: dict[str, list[Any]] = {}
+    for table in tables:
+        for row in table_to_rows(table):
+            parts.setdefault(row["name"], []).append(row["part"])
+    values = {name: finished(kind, joined(found), ignore_nulls, ddof) for name, found in parts.items()}
+    if columns is not None and len(columns) == 1:
+        return values.get(columns[0])
+    names = list(parts) if columns is None else columns
+    if columns is None and len(names) == 1:
+        return values[names[0]]
+    return {f"{kind}({name})": values.get(name) for name in names}

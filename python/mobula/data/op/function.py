@@ -10,7 +10,7 @@ import asyncio
 import inspect
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 ASYNC_WIDTH = 8  # items of an async function under way at once
 
@@ -53,7 +53,10 @@ class UserFunction:
         return getattr(fn, "__name__", type(fn).__name__)
 
     def open(self) -> None:
-        """Makes the instance of a class; later calls do nothing."""
+        """Fetches arguments that are references, and makes the instance of a class; once in a process."""
+        self.args, self.kwargs = _fetched(self.args), _fetched(self.kwargs)
+        self.constructor_args = _fetched(self.constructor_args)
+        self.constructor_kwargs = _fetched(self.constructor_kwargs)
         if self.is_class and self._instance is None:
             self._instance = self.fn(*self.constructor_args, **self.constructor_kwargs)
 
@@ -72,6 +75,24 @@ class UserFunction:
                 yield item, self(item)
             return
         yield from _async_results(self, items)
+
+
+Arguments = TypeVar("Arguments", tuple[Any, ...], dict[str, Any])
+
+
+def _fetched(arguments: Arguments) -> Arguments:
+    """The arguments with references in place replaced by their values, as for a remote function."""
+    values = arguments.values() if isinstance(arguments, dict) else arguments
+    if not any(type(value).__name__ == "ObjectRef" for value in values):
+        return arguments
+    from mobula import _core
+
+    def fetch(value: Any) -> Any:
+        return _core.get(value) if isinstance(value, _core.ObjectRef) else value
+
+    if isinstance(arguments, dict):
+        return {name: fetch(value) for name, value in arguments.items()}
+    return tuple(fetch(value) for value in arguments)
 
 
 def _is_async(fn: Any) -> bool:

@@ -112,7 +112,7 @@ class Position:
 
 
 def rebatched(blocks: Blocks, batch_size: int | None) -> Blocks:
-    """The same rows in blocks of exactly `batch_size` (the last may be smaller); empty blocks are left out."""
+    """The same rows in blocks of exactly `batch_size` (the last may be smaller), none of them empty."""
     if batch_size is None:
         yield from (block for block in blocks if block.num_rows)
         return

@@ -5,16 +5,32 @@ Tests: tests/python/data_options.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mobula.data.compute import ComputeStrategy, compute_strategy
 from mobula.data.plan.logical import RemoteOptions
 
 _REMOTE = {
-    "num_cpus", "num_gpus", "memory", "resources", "runtime_env", "scheduling_strategy", "max_retries",
-    "retry_exceptions", "max_restarts", "max_task_retries", "max_concurrency", "accelerator_type", "label_selector",
-    "fallback_strategy", "max_calls", "name", "_labels", "enable_task_events",
-}  # fmt: skip
+    "num_cpus",
+    "num_gpus",
+    "memory",
+    "resources",
+    "runtime_env",
+    "scheduling_strategy",
+    "max_retries",
+    "retry_exceptions",
+    "max_restarts",
+    "max_task_retries",
+    "max_concurrency",
+    "accelerator_type",
+    "label_selector",
+    "fallback_strategy",
+    "max_calls",
+    "name",
+    "_labels",
+    "enable_task_events",
+}
 _KEPT = ("runtime_env", "max_concurrency", "accelerator_type", "label_selector")
 
 
@@ -48,3 +64,36 @@ def remote_options(
     named = {**(given.get("resources") or {}), **(resources or {})}
     others = tuple((name, given[name]) for name in _KEPT if given.get(name) is not None)
     return RemoteOptions(**amounts, resources=tuple(sorted(named.items())), others=others)
+
+
+_TAKEN = {
+    "fn_args": "fn_args",
+    "fn_kwargs": "fn_kwargs",
+    "fn_constructor_args": "constructor_args",
+    "fn_constructor_kwargs": "constructor_kwargs",
+}
+
+
+def transform_options(
+    what: str, fn: Any, options: dict[str, Any]
+) -> tuple[dict[str, Any], ComputeStrategy, RemoteOptions]:
+    """(the function's arguments, where it runs, what it holds) of a transform's options."""
+    left = dict(options)
+    taken = {target: left.pop(name) for name, target in _TAKEN.items() if left.get(name) is not None}
+    for name in _TAKEN:
+        left.pop(name, None)
+    compute = compute_strategy(fn, left.pop("compute", None), left.pop("concurrency", None))
+    named = {
+        key: left.pop(key, None)
+        for key in ("num_cpus", "num_gpus", "memory", "resources", "ray_remote_args_fn")
+    }
+    return taken, compute, remote_options(what, **named, ray_remote_args=left)
+
+
+def column_names(cols: str | Iterable[str], what: str) -> list[str]:
+    names = [cols] if isinstance(cols, str) else list(cols)
+    if any(not isinstance(name, str) for name in names):
+        raise ValueError(f"{what}: column names are strings, got {names!r}")
+    if len(set(names)) < len(names):
+        raise ValueError(f"{what}: a column is named twice in {names}")
+    return names

@@ -40,7 +40,8 @@ class ImageReader(FileReader):
             try:
                 if self.mode is None and _data.probe_image(content, path)[0] not in (1, 3, 4):
                     return self._by_pillow(content)
-                return _data.decode_image(content, path, size=self.size, mode=self.mode)  # type: ignore[no-any-return]
+                found: np.ndarray = _data.decode_image(content, path, size=self.size, mode=self.mode)
+                return found
             except NotImplementedError as error:
                 return self._by_pillow(content, error)
         return self._by_pillow(content)

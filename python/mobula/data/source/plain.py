@@ -108,15 +108,13 @@ class CsvReader(FileReader):
 
 
 _OPTION_FIELDS = {
-    "ReadOptions": ("use_threads", "block_size", "skip_rows", "skip_rows_after_names", "column_names",
-                    "autogenerate_column_names", "encoding"),
-    "ParseOptions": ("delimiter", "quote_char", "double_quote", "escape_char", "newlines_in_values",
-                     "ignore_empty_lines"),
-    "ConvertOptions": ("check_utf8", "column_types", "null_values", "true_values", "false_values", "decimal_point",
-                       "strings_can_be_null", "quoted_strings_can_be_null", "include_columns",
-                       "include_missing_columns", "auto_dict_encode", "auto_dict_max_cardinality",
-                       "timestamp_parsers"),
-}  # fmt: skip
+    "ReadOptions": "use_threads block_size skip_rows skip_rows_after_names column_names "
+    "autogenerate_column_names encoding",
+    "ParseOptions": "delimiter quote_char double_quote escape_char newlines_in_values ignore_empty_lines",
+    "ConvertOptions": "check_utf8 column_types null_values true_values false_values decimal_point "
+    "strings_can_be_null quoted_strings_can_be_null include_columns include_missing_columns auto_dict_encode "
+    "auto_dict_max_cardinality timestamp_parsers",
+}
 
 
 def _packed(value: Any) -> Any:
@@ -124,7 +122,7 @@ def _packed(value: Any) -> Any:
     fields = _OPTION_FIELDS.get(type(value).__name__)
     if fields is None or not type(value).__module__.startswith("pyarrow"):
         return value
-    return ("pyarrow.csv", type(value).__name__, {name: getattr(value, name) for name in fields})
+    return ("pyarrow.csv", type(value).__name__, {name: getattr(value, name) for name in fields.split()})
 
 
 def _unpacked(value: Any) -> Any:
