@@ -1,7 +1,7 @@
 """The face detector that the video examples share: BlazeFace (short range) on OpenVINO, and its decoding.
 
 The model sees a frame of 128 x 128 pixels and answers for 896 anchors with a score and a box. The grid of
-anchors is that of "BlazeFace: Sub-millisecond Neural Face Detection on Mobile GPUs" (Bazarevsky et al., 2019).
+anchors is that of Bazarevsky et al., "BlazeFace: Sub-millisecond Neural Face Detection on Mobile GPUs", 2019.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def anchors() -> np.ndarray:
 
 
 class FaceDetector:
-    """Frames in (`image`: n x 128 x 128 x 3), the best face of each out: score and box (x, y, width, height)."""
+    """Frames in (`image`: n x 128 x 128 x 3), the best face of each out: score, and box (x, y, w, h)."""
 
     def __init__(self, model: str, threshold: float = 0.5, threads: int = 1) -> None:
         import openvino
