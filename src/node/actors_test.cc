@@ -36,7 +36,7 @@ TEST_F(ActorsTest, CallsWaitForTheConstructorAndThenComeInOrder) {
 }
 
 TEST_F(ActorsTest, ALivingActorGivesItsPlacementCpuBack) {
-  auto [actor, worker] = living_actor();
+  living_actor();
   EXPECT_EQ(core.sched().ledger().available(), core.sched().ledger().total());
 }
 
@@ -124,10 +124,12 @@ TEST_F(ActorsTest, AWorkerThatDiesBeforeItBeginsTheConstructorCostsNoRestart) {
   lose(where(life));
   ASSERT_TRUE(is_given(life));
   WorkerId worker = where(life);
-  EXPECT_FALSE(begin(worker).actor_restarted);
-  done(worker, RunMessage{rings[worker].empty() ? RunMessage{} : rings[worker].front()}, {});
+  RunMessage run = begin(worker);
+  EXPECT_FALSE(run.actor_restarted);
+  done(worker, run, {located_bytes(PayloadKind::kValue, "")});
   EXPECT_EQ(core.actors().all().at(actor).restarts, 0u);
-  (void)early;
+  finish(worker);
+  EXPECT_EQ(kind_of(early), PayloadKind::kValue);
 }
 
 TEST_F(ActorsTest, KillEndsTheProcessAndKillWithRestartGivesAnotherOne) {

@@ -53,13 +53,16 @@ TEST_F(TasksTest, AResultTooFewIsAnErrorAndOneTooManyIsDropped) {
   two.returns = 2;
   none.returns = 0;
   ObjectId result = submit(std::move(two));
-  done(where(result), begin(where(result)), {located_bytes(PayloadKind::kValue, "one")});
+  WorkerId first = where(result);
+  RunMessage run = begin(first);
+  done(first, run, {located_bytes(PayloadKind::kValue, "one")});
   EXPECT_EQ(kind_of(result), PayloadKind::kValue);
   EXPECT_EQ(kind_of(object(result.task, 1)), PayloadKind::kSystemError);
   ObjectId nothing = submit(std::move(none));
   WorkerId worker = where(nothing);
   Located extra = large(2, ClientId{worker.value});
-  done(worker, begin(worker), {extra});
+  run = begin(worker);
+  done(worker, run, {extra});
   release({result, object(result.task, 1)});
   expect_empty();
 }
@@ -136,7 +139,8 @@ TEST_F(TasksTest, AnAnswerOfAnEarlierAttemptIsIgnored) {
 TEST_F(TasksTest, AWorkerThatEndsWithItsTaskLeavesTheNextOneUnharmed) {
   ObjectId first = submit(spec());
   WorkerId leaving = where(first);
-  done(leaving, begin(leaving), {located_bytes(PayloadKind::kValue, "x")}, false, true);
+  RunMessage run = begin(leaving);
+  done(leaving, run, {located_bytes(PayloadKind::kValue, "x")}, false, true);
   ActorId actor = create(actor_spec());
   ObjectId life = object(TaskId{actor.value});
   if (where(life) == leaving) lose(leaving, "exit code 0");
