@@ -261,6 +261,29 @@ TEST_F(ObjectsTest, ATaskThatWaitsGivesItsShareOfTheRoomToWhatItWaitsFor) {
   EXPECT_EQ(kind_of(outer), PayloadKind::kValue);
 }
 
+TEST_F(SixSlotsTest, WhatIsQueuedDoesNotTakeItsArgumentsBackWhileTheyMakeRoomForWhatRuns) {
+  ObjectId argument = put_large(3);
+  TaskSpec all_cpus = spec();
+  all_cpus.resources["CPU"] = 2 * kResourceUnit;
+  ObjectId running = submit(std::move(all_cpus));
+  WorkerId worker = where(running);
+  RunMessage run = begin(worker);
+  ObjectId queued = submit(spec({argument}));
+  EXPECT_EQ(core.sched().queued(), 1u);
+  send(ClientId{worker.value}, AllocateMessage{++requests, 5 * kPage});
+  RequestId request = requests;
+  ASSERT_EQ(writes.size(), 1u);
+  send(QueryMessage{++requests, "stats"});  // any fact that comes before the disk has done its work
+  spilled(argument);
+  ASSERT_TRUE(is_answered(request, ClientId{worker.value}));
+  send(ClientId{worker.value}, AbandonMessage{reply_to(request, ClientId{worker.value}).number});
+  done(worker, run, {located_bytes(PayloadKind::kValue, "")});
+  move_disk();
+  finish(where(queued));
+  release({argument, running, queued});
+  expect_empty();
+}
+
 // ---- streams ----------------------------------------------------------------------------------------
 
 class StreamsTest : public CoreFixture {

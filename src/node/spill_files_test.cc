@@ -37,7 +37,7 @@ TEST_F(SpillFilesTest, NothingIsMadeBeforeSomethingIsWrittenAndNothingIsLeft) {
     EXPECT_TRUE(fs::is_empty(parent));
     ASSERT_TRUE(spill.write(bytes(10, 1)).is_ok());
     EXPECT_EQ(files(), 1u);
-    struct stat info {};
+    struct stat info{};
     ASSERT_EQ(stat((parent + "/" + spill_folder_name(getpid())).c_str(), &info), 0);
     EXPECT_EQ(info.st_mode & 0777, 0700u);
   }
@@ -94,7 +94,8 @@ TEST_F(SpillFilesTest, AFolderThatCannotBeMadeIsNamed) {
 
 TEST_F(SpillFilesTest, FoldersOfProcessesThatAreGoneAreRemovedAndOthersAreNot) {
   fs::create_directories(parent + "/mobula-spill-999999999-1/x");
-  fs::create_directories(parent + "/mobula-spill-" + std::to_string(getpid()) + "-1");  // its pid, another's time
+  fs::create_directories(parent + "/mobula-spill-" + std::to_string(getpid()) +
+                         "-1");  // its pid, another's time
   fs::create_directories(parent + "/" + spill_folder_name(getpid()));
   fs::create_directories(parent + "/something-else");
   fs::create_directory_symlink("/tmp", parent + "/mobula-spill-999999998-1");
