@@ -274,6 +274,7 @@ TEST_F(SixSlotsTest, WhatIsQueuedDoesNotTakeItsArgumentsBackWhileTheyMakeRoomFor
   RequestId request = requests;
   ASSERT_EQ(writes.size(), 1u);
   send(QueryMessage{++requests, "stats"});  // any fact that comes before the disk has done its work
+  writes.clear();
   spilled(argument);
   ASSERT_TRUE(is_answered(request, ClientId{worker.value}));
   send(ClientId{worker.value}, AbandonMessage{reply_to(request, ClientId{worker.value}).number});

@@ -98,6 +98,7 @@ bool NodeCore::fail_on_bad_argument(TaskRecord& task) {
 
 bool NodeCore::admit(TaskRecord& task) {
   if (task.admitted_bytes > 0) return true;
+  if (store_.is_making_room()) return false;  // it would keep what goes to disk
   std::vector<ObjectId> refs = task.spec.refs;
   make_unique(refs);
   uint64_t bytes = 0, fresh = 0;

@@ -122,6 +122,8 @@ class ObjectTable {
   bool is_waiting_for_room() const { return !queue_.empty(); }
   /// It waits, and nothing is on its way to disk: only an unpin or a release can help.
   bool is_stuck() const { return !queue_.empty() && spilling_bytes_ == 0; }
+  /// Somebody waits for what is on its way to disk.
+  bool is_making_room() const { return !queue_.empty() && spilling_bytes_ > 0; }
   uint64_t moves() const { return moves_; }  // changes whenever memory was freed or granted
 
   const Arena& arena() const { return arena_; }
