@@ -300,7 +300,7 @@ bool Node::drain_port(WorkerId worker, Port& port) {
   perform();
   auto again = ports_.find(worker);
   if (again == ports_.end()) return false;
-  if (!port.tasks_waiting.empty()) push_tasks(port);
+  if (port.assignments.is_waiting()) push_tasks(port);
   if (!port.replies_waiting.empty()) push_replies(port);
   return !port.slot.up.empty() && !port.slot.up.damaged();
 }
@@ -336,13 +336,7 @@ void Node::on_worker_exit(WorkerId worker, const std::string& cause) {
   Port& port = *found->second;
   while (drain_port(worker, port)) {  // its last words come first
   }
-  std::vector<TaskId> unstarted;
-  uint64_t claimed = port.slot.tasks.claimed();
-  for (const Sent& sent : port.sent) {
-    if (sent.cursor >= claimed) unstarted.push_back(sent.task);
-  }
-  for (const auto& [task, bytes] : port.tasks_waiting) unstarted.push_back(task);
-  core_->on_worker_lost(worker, unstarted, cause, now_us(), effects_);
+  core_->on_worker_lost(worker, port.assignments.unstarted(), cause, now_us(), effects_);
   port_of_slot_[port.index] = {};
   release_pages(control_fd_.get(), kSlotsOffset + port.index * kSlotBytes, kSlotBytes);
   free_slots_.push_back(port.index);
@@ -358,7 +352,7 @@ void Node::perform() {
       auto port = ports_.find(worker);
       if (port == ports_.end()) continue;  // its end is being reported
       TaskId task = run.spec.id;
-      port->second->tasks_waiting.emplace_back(task, encode(DownMessage(std::move(run))));
+      port->second->assignments.add(task, encode(DownMessage(std::move(run))));
       push_tasks(*port->second);
     }
     for (auto& [client, message] : effects.replies) deliver(client, std::move(message));
@@ -398,44 +392,24 @@ void Node::deliver(ClientId client, DownMessage message) {
 }
 
 void Node::push_tasks(Port& port) {
-  bool pushed = false;
-  Ring& ring = port.slot.tasks;
-  while (!port.tasks_waiting.empty()) {
-    auto& [task, bytes] = port.tasks_waiting.front();
-    if (port.tasks_done_bytes == 0) {
-      uint64_t claimed = ring.claimed();
-      while (!port.sent.empty() && port.sent.front().end <= claimed) port.sent.pop_front();
-    }
-    uint64_t cursor = ring.pushed();
-    size_t before = port.tasks_done_bytes;
-    bool all = ring.push(bytes, &port.tasks_done_bytes);
-    pushed |= port.tasks_done_bytes > before || all;
-    if (before == 0 && port.tasks_done_bytes > 0)
-      port.sent.push_back({task, cursor, ring.pushed()});
-    else if (port.tasks_done_bytes > before)
-      port.sent.back().end = ring.pushed();
-    if (!all) {
-      port.slot.header->tasks.starved.store(1, std::memory_order_seq_cst);
-      break;
-    }
-    port.tasks_done_bytes = 0;
-    port.tasks_waiting.pop_front();
-  }
-  if (pushed) port.slot.header->task_bell.ring();
+  if (port.assignments.push()) port.slot.header->task_bell.ring();
 }
 
 void Node::push_replies(Port& port) {
   bool pushed = false;
-  while (!port.replies_waiting.empty()) {
+  auto push_first = [&] {
     size_t before = port.replies_done_bytes;
     bool all = port.slot.replies.push(port.replies_waiting.front(), &port.replies_done_bytes);
     pushed |= all || port.replies_done_bytes > before;
-    if (!all) {
-      port.slot.header->replies.starved.store(1, std::memory_order_seq_cst);
-      break;
-    }
+    if (!all) return false;
     port.replies_done_bytes = 0;
     port.replies_waiting.pop_front();
+    return true;
+  };
+  while (!port.replies_waiting.empty()) {
+    if (push_first()) continue;
+    port.slot.header->replies.starved.store(1, std::memory_order_seq_cst);
+    if (!push_first()) break;  // it may have made room before it could see that we wait
   }
   if (pushed) port.slot.header->reply_bell.ring();
 }
@@ -443,19 +417,9 @@ void Node::push_replies(Port& port) {
 void Node::take_back(WorkerId worker) {
   auto found = ports_.find(worker);
   std::vector<TaskId> tasks;
-  // A message of several pieces is left where it is: part of it may be read already.
-  auto in_pieces = [](const Sent& sent) { return sent.end - sent.cursor > kTaskRingBytes / 4; };
-  bool whole = found != ports_.end() && found->second->tasks_done_bytes == 0 &&
-               std::none_of(found->second->sent.begin(), found->second->sent.end(), in_pieces);
-  if (whole) {
-    Port& port = *found->second;
-    uint64_t from = port.slot.tasks.take_back();
-    for (const Sent& sent : port.sent) {
-      if (sent.cursor >= from) tasks.push_back(sent.task);
-    }
-    std::erase_if(port.sent, [&](const Sent& sent) { return sent.cursor >= from; });
-    for (const auto& [task, bytes] : port.tasks_waiting) tasks.push_back(task);
-    port.tasks_waiting.clear();
+  if (found != ports_.end()) {
+    tasks = found->second->assignments.take_back();
+    push_tasks(*found->second);
   }
   core_->on_taken_back(worker, tasks, now_us(), effects_);
 }

@@ -16,6 +16,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "node/assignments.h"
 #include "node/node_core.h"
 #include "node/outside.h"
 #include "sys/shm.h"
@@ -53,21 +54,14 @@ class Node {
   const NodeOptions& options() const { return options_; }
 
  private:
-  /// What the node remembers of a message in a worker's ring of assignments until the worker has begun it.
-  struct Sent {
-    TaskId task;
-    uint64_t cursor, end;  // where it lies in the ring
-  };
   struct Port {  // a worker's place in the control segment
     explicit Port(uint8_t* segment, uint32_t index) : slot(segment, index), index(index) {}
     Slot slot;
     uint32_t index;
     bool ready = false;
-    std::deque<Sent> sent;
-    std::deque<std::pair<TaskId, std::string>>
-        tasks_waiting;  // for room in the ring; the first may be partly in
+    Assignments assignments{slot.tasks};
     std::deque<std::string> replies_waiting;
-    size_t tasks_done_bytes = 0, replies_done_bytes = 0;  // of the first waiting message
+    size_t replies_done_bytes = 0;  // of the first that waits
   };
   struct Waiter {
     std::optional<ReplyMessage> reply;

@@ -30,7 +30,7 @@ void Ring::copy_out(uint64_t at, void* to, size_t bytes) const {
 bool Ring::push_piece(std::string_view piece, bool more) {
   uint64_t at = head_->pushed.load(std::memory_order_relaxed);
   uint64_t bytes = record_bytes(piece.size());
-  if (at + bytes - head_->freed.load(std::memory_order_acquire) > size_) return false;
+  if (at + bytes - head_->freed.load(std::memory_order_seq_cst) > size_) return false;
   uint64_t length = piece.size() | (more ? kMore : 0);
   copy_in(at, &length, sizeof length);
   copy_in(at + sizeof length, piece.data(), piece.size());

@@ -41,6 +41,10 @@ class Ring {
   /// Takes back every message that the consumer has not begun. Returns the cursor from which on messages were
   /// taken: those pushed before it will be, or have been, consumed.
   uint64_t take_back();
+  /// What a message, or a piece of one, takes in the ring.
+  static uint64_t record_bytes(size_t message_bytes) {
+    return (sizeof(uint64_t) + message_bytes + 7) & ~7ull;
+  }
   uint64_t pushed() const { return head_->pushed.load(std::memory_order_acquire); }
   uint64_t claimed() const { return head_->claimed.load(std::memory_order_acquire); }
 
@@ -48,9 +52,6 @@ class Ring {
 
  private:
   bool push_piece(std::string_view piece, bool more);
-  static uint64_t record_bytes(size_t message_bytes) {
-    return (sizeof(uint64_t) + message_bytes + 7) & ~7ull;
-  }
   void copy_in(uint64_t at, const void* from, size_t bytes);
   void copy_out(uint64_t at, void* to, size_t bytes) const;
 

@@ -89,10 +89,22 @@ Fiber<> put(Pool& pool) {
   pool.objects.push_back(id);
 }
 
+/// A thread of a worker, which asks while its task goes on, and may outlive it.
+Fiber<> get_beside(Client& client, std::vector<ObjectId> ids) {
+  Got got = co_await client.get(ids);
+  if (got.error) got.values.push_back(*got.error);
+  for (const Seen& seen : got.values) client.unpin(seen);
+  for (ObjectId id : ids) client.release(id);
+}
+
 Fiber<> get(Pool& pool) {
   std::vector<ObjectId> ids = pool.some(4);
   if (ids.empty()) co_return;
   for (ObjectId id : ids) pool.client.hold(id);  // another thread's release does not take them from under us
+  if (pool.random().chance(0.15)) {
+    pool.client.start(get_beside(pool.client, std::move(ids)));
+    co_return;
+  }
   uint64_t timeout =
       pool.random().chance(pool.world().shape().timeout) ? pool.random().between(1, 30'000) : 0;
   Got got = co_await pool.client.get(ids, timeout);

@@ -161,7 +161,7 @@ void World::deliver(ClientId to, DownMessage message) {
 void World::take_back(WorkerId id) {
   auto worker = workers_.find(id);
   std::vector<TaskId> taken;
-  if (worker != workers_.end() && !random_.chance(0.1)) taken = worker->second->take_back();
+  if (worker != workers_.end()) taken = worker->second->take_back();
   counts["tasks taken back"] += taken.size();
   trace("node takes back " + std::to_string(taken.size()) + " from worker " + std::to_string(id.value));
   core_.on_taken_back(id, taken, timeline_.now_us(), effects_);
