@@ -23,6 +23,7 @@ void NodeCore::check() const {
   check_holds();
   check_pins();
   check_admitted();
+  check_lendings();
 }
 
 void NodeCore::check_holds() const {
@@ -83,6 +84,13 @@ void NodeCore::check_admitted() const {
     bytes += admitted.bytes;
   }
   CHECK(bytes == admitted_bytes_);
+}
+
+void NodeCore::check_lendings() const {
+  size_t due = 0;
+  for (const auto& [key, request] : requests_) due += request.lending.due_us != 0;
+  for (const auto& [id, stream] : tasks_.all_streams()) due += stream.lending.due_us != 0;
+  CHECK(due == lends_due_);
 }
 
 }  // namespace mobula

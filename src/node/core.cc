@@ -123,17 +123,12 @@ void NodeCore::on_worker_lost(WorkerId worker, const std::vector<TaskId>& unstar
 
 void NodeCore::on_tick(uint64_t now_us, NodeEffects& out) {
   out_ = &out;
+  now_us_ = now_us;
   SchedEffects sched;
   sched_.on_tick(now_us, sched);
   append(out.take_back, sched.take_back);
   for (WorkerId worker : sched.dismissed) dismiss(worker);
-  for (auto at = requests_.begin(); lends_due_ > 0 && at != requests_.end(); ++at) {
-    Request& request = at->second;
-    if (request.lend_at_us == 0 || request.lend_at_us > now_us) continue;
-    request.lend_at_us = 0;
-    --lends_due_;
-    lend_cpu(request);
-  }
+  lend_due();
   if (!store_.is_waiting_for_room() || store_.moves() != stalled_moves_) {
     stalled_moves_ = store_.moves();
     stalled_since_us_ = now_us;
@@ -172,13 +167,19 @@ void NodeCore::settle_store(NodeEffects& out) {
       end_if_idle(actor);
     }
   }
-  for (const auto& [waiter, id] : std::exchange(effects_.woken, {})) {
+  for (auto& [waiter, id, no_room] : std::exchange(effects_.woken, {})) {
     if (waiter.kind == Waiter::Kind::kRequest) {
-      on_request_woken(waiter.id, id);
+      on_request_woken(waiter.id, id, std::move(no_room));
       continue;
     }
     TaskRecord* task = tasks_.find(TaskId{waiter.id});
-    if (task == nullptr || task->missing == 0 || --task->missing > 0) continue;
+    if (task == nullptr || task->missing == 0) continue;
+    if (!no_room.empty()) {
+      fail(task->spec.id, PayloadKind::kStoreFull, std::move(no_room));
+      continue;
+    }
+    if (waiter.kind == Waiter::Kind::kStage && store_.pin(id)) task->pinned.push_back(id);
+    if (--task->missing > 0) continue;
     if (waiter.kind == Waiter::Kind::kTask)
       begin(*task);
     else
@@ -192,6 +193,7 @@ void NodeCore::settle(uint64_t now_us, NodeEffects& out) {
   for (;;) {
     while (!effects_.woken.empty() || !effects_.grants.empty() || !effects_.unreferenced.empty())
       settle_store(out);
+    store_.release_restored(effects_);
     while (!staging_.empty()) {  // in order: a large task is not overtaken for ever
       TaskRecord* task = tasks_.find(staging_.front());
       if (task != nullptr && task->state == TaskRecord::State::kStaging && !admit(*task)) break;
@@ -235,7 +237,7 @@ void NodeCore::drop_client(ClientId id) {
     for (ObjectId object : request.ids)
       store_.remove_waiter(object, {Waiter::Kind::kRequest, at->first}, effects_);
     for (ObjectId object : request.pinned) store_.unpin(object, effects_);
-    if (request.lend_at_us != 0) --lends_due_;
+    return_cpu(request.lending);
     at = requests_.erase(at);
   }
   for (TaskId stream : tasks_.streams_of(id)) release_stream(stream, *tasks_.find_stream(stream));

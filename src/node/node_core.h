@@ -101,11 +101,10 @@ class NodeCore {
     ClientId client;
     RequestId number = 0;
     std::vector<ObjectId> ids;
-    size_t missing = 0;       // objects (or restores) still to come
-    size_t count = 0;         // kWait: how many are wanted
-    bool staging = false;     // all are there; spilled ones are coming back
-    uint64_t lease = 0;       // of its worker, which has lent its CPU out; 0: it has not
-    uint64_t lend_at_us = 0;  // when it will, if it still waits then; 0: never
+    size_t missing = 0;    // objects (or restores) still to come
+    size_t count = 0;      // kWait: how many are wanted
+    bool staging = false;  // all are there; spilled ones are coming back
+    Lending lending;
     std::vector<ObjectId> pinned;
   };
 
@@ -118,6 +117,7 @@ class NodeCore {
   void check_holds() const;
   void check_pins() const;
   void check_admitted() const;
+  void check_lendings() const;
   // objects.cc: references and requests
   void on(ClientId from, HoldMessage& message);
   void on(ClientId from, ReleaseMessage& message);
@@ -132,11 +132,15 @@ class NodeCore {
   void stage_request(uint64_t key, Request& request);
   void answer_values(uint64_t key, Request& request);
   void answer_error(uint64_t key, Request& request, size_t position);
+  void answer_with(uint64_t key, Request& request, size_t position, Located error);
   void answer_wait(uint64_t key, Request& request);
   void finish_request(uint64_t key, Request& request, ReplyMessage reply);
-  void on_request_woken(uint64_t key, ObjectId id);
+  void on_request_woken(uint64_t key, ObjectId id, std::string no_room);
   void block_if_waiting(uint64_t key);
-  void lend_cpu(Request& request);
+  void lend_cpu(Lending& lending);
+  void lend_later(WorkerId worker, Lending& lending);
+  void lend_due();
+  void return_cpu(Lending& lending);
   void withdraw_tasks_of(ClientId client);
   void reply(ClientId client, ReplyMessage message);
   // tasks.cc: submission to result
@@ -165,6 +169,7 @@ class NodeCore {
   void seal_results(TaskRecord& task, std::vector<Located>& values);
   void end_stream(TaskRecord& task, std::vector<Located>& values);
   void release_stream(TaskId id, StreamRecord& stream);
+  void lend_if_ahead(const TaskRecord& task, StreamRecord& stream);
   void discard(std::vector<Located>& values);
   void erase_task(TaskRecord& task);
   void cancel(TaskId id, bool force, bool recursive);
@@ -206,7 +211,7 @@ class NodeCore {
   std::deque<TaskId> staging_;                       // tasks that wait for room for their arguments
   std::unordered_map<ObjectId, Admitted> admitted_;  // large arguments of tasks that are queued or run
   uint64_t admitted_bytes_ = 0;
-  size_t lends_due_ = 0;  // requests with a lend_at_us
+  size_t lends_due_ = 0;  // of requests and streams
   bool sending_ = false;  // send_calls() is at work: it sees by itself what becomes ready
   uint64_t stalled_moves_ = 0, stalled_since_us_ = 0, now_us_ = 0;
   StoreEffects effects_;        // of the fact at hand

@@ -7,7 +7,8 @@
 namespace mobula {
 namespace {
 
-constexpr uint64_t kLendAfterUs = 20'000;  // a worker that waits for an actor keeps its CPU for so long
+// A worker that waits for an actor, or for the reader of its stream, keeps its CPU for so long.
+constexpr uint64_t kLendAfterUs = 20'000;
 
 }  // namespace
 
@@ -95,7 +96,7 @@ void NodeCore::stage_request(uint64_t key, Request& request) {
   if (request.missing == 0) answer_values(key, request);
 }
 
-void NodeCore::on_request_woken(uint64_t key, ObjectId id) {
+void NodeCore::on_request_woken(uint64_t key, ObjectId id, std::string no_room) {
   auto found = requests_.find(key);
   if (found == requests_.end()) return;
   Request& request = found->second;
@@ -103,11 +104,12 @@ void NodeCore::on_request_woken(uint64_t key, ObjectId id) {
     if (--request.missing == 0) answer_wait(key, request);
     return;
   }
+  auto position =
+      static_cast<size_t>(std::find(request.ids.begin(), request.ids.end(), id) - request.ids.begin());
+  if (!no_room.empty())
+    return answer_with(key, request, position, located_bytes(PayloadKind::kStoreFull, std::move(no_room)));
   const ObjectEntry* entry = store_.find(id);
-  if (entry == nullptr || entry->is_error()) {
-    auto position = std::find(request.ids.begin(), request.ids.end(), id) - request.ids.begin();
-    return answer_error(key, request, static_cast<size_t>(position));
-  }
+  if (entry == nullptr || entry->is_error()) return answer_error(key, request, position);
   if (request.staging) {
     if (store_.pin(id)) {
       request.pinned.push_back(id);
@@ -158,6 +160,10 @@ void NodeCore::answer_error(uint64_t key, Request& request, size_t position) {
       error = located_bytes(PayloadKind::kObjectLost,
                             "the error of object " + to_hex(request.ids[position]) + " is on disk");
   }
+  answer_with(key, request, position, std::move(error));
+}
+
+void NodeCore::answer_with(uint64_t key, Request& request, size_t position, Located error) {
   for (ObjectId id : std::exchange(request.pinned, {})) store_.unpin(id, effects_);
   for (ObjectId id : request.ids) store_.remove_waiter(id, {Waiter::Kind::kRequest, key}, effects_);
   ReplyMessage message{
@@ -168,8 +174,7 @@ void NodeCore::answer_error(uint64_t key, Request& request, size_t position) {
 }
 
 void NodeCore::finish_request(uint64_t key, Request& request, ReplyMessage message) {
-  if (request.lend_at_us != 0) --lends_due_;
-  if (request.lease != 0) sched_.on_unblocked(WorkerId{request.client.value}, request.lease);
+  return_cpu(request.lending);
   ClientId client = request.client;
   requests_.erase(key);
   reply(client, std::move(message));
@@ -189,15 +194,38 @@ void NodeCore::block_if_waiting(uint64_t key) {
     const TaskRecord* producer = tasks_.find(id.task);
     return producer != nullptr && producer->spec.actor.is_nil();
   });
-  if (needs_cpu) return lend_cpu(found->second);
-  found->second.lend_at_us = now_us_ + kLendAfterUs;
+  Lending& lending = found->second.lending;
+  lend_later(WorkerId{found->second.client.value}, lending);
+  if (needs_cpu) lend_cpu(lending);
+}
+
+void NodeCore::lend_later(WorkerId worker, Lending& lending) {
+  lending = {worker, now_us_ + kLendAfterUs, 0};
   ++lends_due_;
 }
 
-void NodeCore::lend_cpu(Request& request) {
+void NodeCore::lend_cpu(Lending& lending) {
+  if (std::exchange(lending.due_us, 0) != 0) --lends_due_;
   SchedEffects sched;
-  request.lease = sched_.on_blocked(WorkerId{request.client.value}, sched);
+  lending.lease = sched_.on_blocked(lending.worker, sched);
   out_->take_back.insert(out_->take_back.end(), sched.take_back.begin(), sched.take_back.end());
+}
+
+void NodeCore::lend_due() {
+  if (lends_due_ == 0) return;
+  auto is_due = [&](const Lending& lending) { return lending.due_us != 0 && lending.due_us <= now_us_; };
+  for (auto& [key, request] : requests_) {
+    if (is_due(request.lending)) lend_cpu(request.lending);
+  }
+  for (auto& [id, stream] : tasks_.all_streams()) {
+    if (is_due(stream.lending)) lend_cpu(stream.lending);
+  }
+}
+
+void NodeCore::return_cpu(Lending& lending) {
+  if (lending.due_us != 0) --lends_due_;
+  if (lending.lease != 0) sched_.on_unblocked(lending.worker, lending.lease);
+  lending = {};
 }
 
 /// What waits for others does not keep them from the room that they need: its arguments count no more.

@@ -367,6 +367,35 @@ TEST_F(StreamsTest, TheProducerLearnsHowFarItsReaderIs) {
   EXPECT_EQ(progress[0].index, 1u);
 }
 
+TEST_F(StreamsTest, AProducerThatWaitsForItsReaderLendsItsCpuAfterAWhile) {
+  auto cpus = [&] { return core.sched().ledger().available().at("CPU"); };
+  int64_t all = cpus();
+  TaskId task = stream(2);
+  WorkerId worker = where(object(task));
+  RunMessage run = begin(worker);
+  item(worker, task, 0);
+  tick(30'000);
+  EXPECT_EQ(cpus(), all - kResourceUnit) << "it may be two ahead";
+  item(worker, task, 1);
+  tick(10'000);
+  EXPECT_EQ(cpus(), all - kResourceUnit) << "its reader may be about to come";
+  tick(20'000);
+  EXPECT_EQ(cpus(), all);
+  take(task, 0);
+  EXPECT_EQ(cpus(), all) << "the reader still works on the first";
+  take(task, 1);
+  EXPECT_EQ(cpus(), all - kResourceUnit);
+  item(worker, task, 2);
+  tick(30'000);
+  EXPECT_EQ(cpus(), all);
+  send(DropStreamMessage{task});
+  EXPECT_EQ(cpus(), all - kResourceUnit) << "it runs to its end now";
+  done(worker, run, {});
+  release({object(task, 0), object(task, 1)});
+  EXPECT_EQ(cpus(), all);
+  expect_empty();
+}
+
 TEST_F(StreamsTest, AReaderThatIsAheadIsToldOfAgainWhenTheProducerGetsThere) {
   TaskId task = stream(1);
   for (uint32_t i = 0; i < 4; ++i) take(task, i);  // before it has begun: its worker does not listen yet

@@ -24,8 +24,11 @@ void NodeCore::on(ClientId from, ItemMessage& message) {
                  task->attempt == message.attempt;
   // The reader was ahead of a task that had not begun, or is: what we told its worker then was not heard.
   if (current && (stream->dropped || stream->taken > uint64_t{message.index} + 1)) {
-    uint32_t consumed = stream->taken > 0 ? stream->taken - 1 : 0;
-    out_->replies.emplace_back(from, ConsumedMessage{message.task, consumed, stream->dropped});
+    out_->replies.emplace_back(from, ConsumedMessage{message.task, stream->consumed(), stream->dropped});
+  }
+  if (current) {
+    stream->attempted = message.index + 1;
+    lend_if_ahead(*task, *stream);
   }
   if (!current || stream->dropped ||
       message.index < stream->produced) {  // a repeated attempt gives items again
@@ -66,8 +69,21 @@ void NodeCore::on(ClientId from, TakeItemMessage& message) {
   }
   TaskRecord* task = tasks_.find(id);
   if (task != nullptr && task->state == State::kRunning && task->spec.backpressure_items >= 0) {
+    lend_if_ahead(*task, *stream);
     out_->replies.emplace_back(ClientId{task->worker.value}, ConsumedMessage{id, index, false});
   }
+}
+
+/// A producer that is as far ahead of its reader as it may be waits, and others need its CPU: the reader too,
+/// perhaps, before it can go on.
+void NodeCore::lend_if_ahead(const TaskRecord& task, StreamRecord& stream) {
+  int64_t ahead = int64_t{stream.attempted} - stream.consumed();
+  bool waits = !stream.dropped && task.spec.backpressure_items >= 0 &&
+               ahead >= std::max(task.spec.backpressure_items, 1);
+  if (!waits)
+    return_cpu(stream.lending);
+  else if (stream.lending.worker.is_nil())
+    lend_later(task.worker, stream.lending);
 }
 
 void NodeCore::end_stream(TaskRecord& task, std::vector<Located>& values) {
@@ -85,6 +101,7 @@ void NodeCore::end_stream(TaskRecord& task, std::vector<Located>& values) {
     store_.seal(item, std::move(values[0]), effects_);
   }
   stream->ended = true;
+  return_cpu(stream->lending);
   for (uint32_t i = stream->produced; i < stream->taken; ++i) {
     store_.seal(object_of(id, i), end_of(*stream), effects_);
   }
@@ -102,6 +119,7 @@ void NodeCore::on(ClientId, DropStreamMessage& message) {
 void NodeCore::release_stream(TaskId id, StreamRecord& stream) {
   if (stream.dropped) return;
   stream.dropped = true;
+  return_cpu(stream.lending);
   uint32_t first = stream.taken, last = stream.produced;
   TaskRecord* task = tasks_.find(id);
   if (stream.ended || task == nullptr) tasks_.erase_stream(id);

@@ -227,9 +227,12 @@ void NodeCore::run(WorkerId worker, TaskId id) {
 void NodeCore::requeue(TaskRecord& task) {
   task.worker = {};
   withdraw(task);
-  StreamRecord* stream = tasks_.find_stream(task.spec.id);
-  if (stream != nullptr && stream->dropped)
-    return fail(task.spec.id, PayloadKind::kCancelled, "nobody reads the stream of " + task.spec.name);
+  if (StreamRecord* stream = tasks_.find_stream(task.spec.id)) {
+    stream->attempted = 0;
+    return_cpu(stream->lending);
+    if (stream->dropped)
+      return fail(task.spec.id, PayloadKind::kCancelled, "nobody reads the stream of " + task.spec.name);
+  }
   await_arguments(task);
 }
 

@@ -1,5 +1,6 @@
 // Room in the arena: allocations are served in order; when there is none, the values that were used longest
-// ago go to disk, and come back when somebody needs them.
+// ago go to disk, and come back when somebody needs them. A value never changes, so its copy on disk stays
+// good while the object lives: it is written once, however often it leaves.
 #include <algorithm>
 
 #include "base/check.h"
@@ -21,6 +22,10 @@ void ObjectTable::free_extent(uint64_t offset) {
   ++moves_;
 }
 
+void ObjectTable::drop_copy(ObjectEntry& entry, StoreEffects& out) {
+  if (std::exchange(entry.has_copy, false)) out.forgotten.emplace_back(entry.disk, entry.value.size);
+}
+
 void ObjectTable::fail_allocation(const AllocationTicket& ticket, Code code, std::string message,
                                   StoreEffects& out) {
   if (ticket.restore.is_nil()) {
@@ -29,13 +34,8 @@ void ObjectTable::fail_allocation(const AllocationTicket& ticket, Code code, std
   }
   auto found = entries_.find(ticket.restore);
   if (found == entries_.end()) return;
-  found->second.restoring = false;
-  found->second.value.kind = PayloadKind::kStoreFull;
-  found->second.place = Place::kMemory;
-  out.forgotten.emplace_back(found->second.disk, found->second.value.size);
-  found->second.value.in_arena = false;
-  found->second.value.bytes = std::make_shared<const std::string>(std::move(message));
-  wake(ticket.restore, found->second, out);
+  found->second.restoring = false;  // it stays on disk: who asks again may find room
+  wake(ticket.restore, found->second, out, message);
   drop_if_unused(ticket.restore, out);
 }
 
@@ -65,16 +65,16 @@ void ObjectTable::serve_queue(StoreEffects& out) {
     AllocationTicket ticket = queue_.front();
     std::optional<uint64_t> offset = arena_.allocate(ticket.bytes);
     if (!offset) {
-      if (spilling_bytes_ + (arena_.bytes() - arena_.used_bytes()) < Arena::rounded(ticket.bytes) ||
-          spilling_bytes_ == 0) {
-        bool started = start_spilling(Arena::rounded(ticket.bytes), out);
-        if (!started && spilling_bytes_ == 0 && !disk_error_.empty()) {
-          queue_.pop_front();
-          fail_allocation(ticket, Code::kFull,
-                          "the object store is full and cannot spill: " + std::exchange(disk_error_, {}),
-                          out);
-          continue;
-        }
+      uint64_t bytes = Arena::rounded(ticket.bytes);
+      uint64_t free = arena_.bytes() - arena_.used_bytes();
+      Room room = Room::kNone;
+      if (spilling_bytes_ == 0 || spilling_bytes_ + free < bytes) room = make_room(bytes, out);
+      if (room == Room::kFreed) continue;
+      if (room == Room::kNone && spilling_bytes_ == 0 && !disk_error_.empty()) {
+        queue_.pop_front();
+        fail_allocation(ticket, Code::kFull,
+                        "the object store is full and cannot spill: " + std::exchange(disk_error_, {}), out);
+        continue;
       }
       return;
     }
@@ -92,20 +92,32 @@ void ObjectTable::serve_queue(StoreEffects& out) {
   disk_error_.clear();  // nobody is left whom it concerns
 }
 
-bool ObjectTable::start_spilling(uint64_t bytes, StoreEffects& out) {
-  uint64_t free = arena_.bytes() - arena_.used_bytes();
-  bool started = false;
-  if (!disk_error_.empty()) return false;
-  while (!spillable_.empty() && (!started || free + spilling_bytes_ < bytes)) {
-    ObjectId id = spillable_.begin()->second;
+/// Lets values leave until `bytes` are free or on their way, and at least one, for the free ones may lie
+/// scattered. Those with a copy on disk leave at once.
+ObjectTable::Room ObjectTable::make_room(uint64_t bytes, StoreEffects& out) {
+  Room room = Room::kNone;
+  for (auto at = spillable_.begin(); at != spillable_.end();) {
+    uint64_t free = arena_.bytes() - arena_.used_bytes();
+    if (room != Room::kNone && free + spilling_bytes_ >= bytes) break;
+    ObjectId id = at->id;
     ObjectEntry& entry = entries_.at(id);
-    spillable_.erase(spillable_.begin());
+    if (!entry.has_copy && !disk_error_.empty()) {
+      ++at;
+      continue;
+    }
+    at = spillable_.erase(at);
+    if (entry.has_copy) {
+      entry.place = Place::kDisk;
+      free_extent(entry.value.offset);
+      room = Room::kFreed;
+      continue;
+    }
     entry.spilling = true;
     spilling_bytes_ += Arena::rounded(entry.value.size);
     out.writes.push_back({id, entry.value.offset, entry.value.size});
-    started = true;
+    if (room == Room::kNone) room = Room::kComing;
   }
-  return started;
+  return room;
 }
 
 void ObjectTable::abandon(uint64_t offset, StoreEffects& out) {
@@ -136,16 +148,19 @@ void ObjectTable::on_spilled(ObjectId id, std::optional<DiskPlace> place, const 
   entry.spilling = false;
   spilling_bytes_ -= Arena::rounded(entry.value.size);
   bool wanted_here = entry.pins > 0;
-  if (!place || wanted_here) {
-    if (place) out.forgotten.emplace_back(*place, entry.value.size);
-    if (!place) disk_error_ = error;
-    if (!wanted_here) spillable_.insert({entry.touched, id});
-  } else {
+  if (place) {
     disk_error_.clear();
     spilled_bytes_ += entry.value.size;
+    entry.has_copy = true;
+    entry.disk = *place;
+  } else {
+    disk_error_ = error;
+  }
+  if (place && !wanted_here) {
     free_extent(entry.value.offset);
     entry.place = Place::kDisk;
-    entry.disk = *place;
+  } else if (!wanted_here) {
+    let_leave(id, entry);
   }
   drop_if_unused(id, out);
   serve_queue(out);
@@ -163,13 +178,18 @@ void ObjectTable::on_restored(ObjectId id, bool ok, const std::string& error, St
   CHECK(entry.restoring);
   entry.restoring = false;
   granted_.erase(entry.value.offset);
-  out.forgotten.emplace_back(entry.disk, entry.value.size);
   entry.place = Place::kMemory;
   entry.touched = ++clock_;
   if (ok) {
     restored_bytes_ += entry.value.size;
-    if (entry.pins == 0) spillable_.insert({entry.touched, id});
+    entry.restores = std::min<uint8_t>(entry.restores + 1, kRestoresToStay);
+    if (!entry.waiters.empty()) {
+      ++entry.pins;
+      restored_.push_back(id);
+    }
+    if (entry.pins == 0) let_leave(id, entry);
   } else {
+    drop_copy(entry, out);
     free_extent(entry.value.offset);
     std::vector<ObjectId> contained = std::move(entry.value.contained);
     entry.value = located_bytes(PayloadKind::kObjectLost,
@@ -179,6 +199,10 @@ void ObjectTable::on_restored(ObjectId id, bool ok, const std::string& error, St
   wake(id, entry, out);
   drop_if_unused(id, out);
   serve_queue(out);
+}
+
+void ObjectTable::release_restored(StoreEffects& out) {
+  for (ObjectId id : std::exchange(restored_, {})) unpin(id, out);
 }
 
 void ObjectTable::on_stalled(StoreEffects& out) {

@@ -1,4 +1,4 @@
-// References, readiness and pins; room_.cc holds the part about room in the arena.
+// References, readiness and pins; room.cc holds the part about room in the arena.
 #include "store/store.h"
 
 #include <algorithm>
@@ -22,13 +22,13 @@ const ObjectEntry* ObjectTable::find(ObjectId id) const {
 void ObjectTable::watch(ObjectId id) { entries_[id].watched = true; }
 
 void ObjectTable::touch(ObjectId id, ObjectEntry& entry) {
-  bool listed = spillable_.erase({entry.touched, id}) > 0;
+  bool listed = keep(id, entry);
   entry.touched = ++clock_;
-  if (listed) spillable_.insert({entry.touched, id});
+  if (listed) let_leave(id, entry);
 }
 
-void ObjectTable::wake(ObjectId id, ObjectEntry& entry, StoreEffects& out) {
-  for (Waiter waiter : entry.waiters) out.woken.push_back({waiter, id});
+void ObjectTable::wake(ObjectId id, ObjectEntry& entry, StoreEffects& out, const std::string& no_room) {
+  for (Waiter waiter : entry.waiters) out.woken.push_back({waiter, id, no_room});
   std::vector<Waiter>().swap(entry.waiters);
 }
 
@@ -54,7 +54,7 @@ void ObjectTable::seal(ObjectId id, Located value, StoreEffects& out) {
   entry.place = Place::kMemory;
   entry.value = std::move(value);
   entry.touched = ++clock_;
-  if (in_arena && entry.pins == 0) spillable_.insert({entry.touched, id});
+  if (in_arena && entry.pins == 0) let_leave(id, entry);
   wake(id, entry, out);
   for (ObjectId inner : std::vector<ObjectId>(entry.value.contained)) hold(inner, out);
   drop_if_unused(id, out);
@@ -93,9 +93,9 @@ void ObjectTable::drop_if_unused(ObjectId id, StoreEffects& out) {
     if (entry.holds > 0 || entry.pins > 0 || entry.spilling || entry.restoring || !entry.waiters.empty())
       continue;
     std::vector<ObjectId> contained = std::move(entry.value.contained);
-    forget_spillable(current, entry);
+    keep(current, entry);
     if (entry.place == Place::kMemory && entry.value.in_arena) free_extent(entry.value.offset), freed = true;
-    if (entry.place == Place::kDisk) out.forgotten.emplace_back(entry.disk, entry.value.size);
+    drop_copy(entry, out);
     entries_.erase(found);
     for (ObjectId inner : contained) {
       auto held = entries_.find(inner);
@@ -118,7 +118,7 @@ bool ObjectTable::pin(ObjectId id) {
   auto found = entries_.find(id);
   if (found == entries_.end() || found->second.place != Place::kMemory) return false;
   touch(id, found->second);
-  if (found->second.pins++ == 0) forget_spillable(id, found->second);
+  if (found->second.pins++ == 0) keep(id, found->second);
   return true;
 }
 
@@ -127,8 +127,7 @@ void ObjectTable::unpin(ObjectId id, StoreEffects& out) {
   if (found == entries_.end() || found->second.pins == 0) return;
   ObjectEntry& entry = found->second;
   if (--entry.pins > 0) return;
-  if (entry.place == Place::kMemory && entry.value.in_arena && !entry.spilling)
-    spillable_.insert({entry.touched, id});
+  if (entry.place == Place::kMemory && entry.value.in_arena && !entry.spilling) let_leave(id, entry);
   drop_if_unused(id, out);
   if (!queue_.empty()) serve_queue(out);
 }
@@ -149,7 +148,9 @@ void ObjectTable::check() const {
     if (entry.spilling) spilling += Arena::rounded(entry.value.size);
     CHECK(entry.holds > 0 || entry.pins > 0 || entry.spilling || entry.restoring || !entry.waiters.empty() ||
           !entry.is_ready());
-    CHECK(spillable_.contains({entry.touched, id}) == (in_arena && entry.pins == 0 && !entry.spilling));
+    CHECK(spillable_.contains(leaving(id, entry)) == (in_arena && entry.pins == 0 && !entry.spilling));
+    CHECK(entry.place != Place::kDisk || entry.has_copy);
+    CHECK(!entry.has_copy || !entry.spilling);
   }
   for (const auto& [offset, client] : granted_) used += arena_.extent_bytes(offset);
   CHECK(used == arena_.used_bytes());

@@ -43,6 +43,7 @@ struct StoreEffects {
   struct Woken {
     Waiter waiter;
     ObjectId id;
+    std::string no_room;  // why its value, which is on disk, could not be brought back; empty: it is there
   };
   struct Write {
     ObjectId id;
@@ -67,10 +68,15 @@ struct StoreEffects {
   std::vector<ObjectId> unreferenced;  // watched objects whose last reference went
 };
 
+/// An object that had to come back so often is in use: from then on it leaves by age alone.
+constexpr uint8_t kRestoresToStay = 2;
+
 struct ObjectEntry {
   enum class Place : uint8_t { kPending, kMemory, kDisk };
   Place place = Place::kPending;
   bool spilling = false, restoring = false, watched = false;
+  bool has_copy = false;  // its value lies on disk, at `disk`, whether it is in memory as well or not
+  uint8_t restores = 0;   // counted up to kRestoresToStay
   uint32_t holds = 0, pins = 0;
   Located value;
   DiskPlace disk;
@@ -116,7 +122,10 @@ class ObjectTable {
   void on_client_lost(ClientId client, StoreEffects& out);
 
   void on_spilled(ObjectId id, std::optional<DiskPlace> place, const std::string& error, StoreEffects& out);
+  /// A value that somebody waited for stays pinned until release_restored(): call it when the woken have had
+  /// their look, or what comes in next would push it out again first.
   void on_restored(ObjectId id, bool ok, const std::string& error, StoreEffects& out);
+  void release_restored(StoreEffects& out);
   /// Nothing moved for a while: the oldest allocation fails with the largest holders named.
   void on_stalled(StoreEffects& out);
   bool is_waiting_for_room() const { return !queue_.empty(); }
@@ -136,20 +145,36 @@ class ObjectTable {
 
  private:
   void drop_if_unused(ObjectId id, StoreEffects& out);
-  void wake(ObjectId id, ObjectEntry& entry, StoreEffects& out);
+  void wake(ObjectId id, ObjectEntry& entry, StoreEffects& out, const std::string& no_room = {});
   void touch(ObjectId id, ObjectEntry& entry);
-  void forget_spillable(ObjectId id, const ObjectEntry& entry) { spillable_.erase({entry.touched, id}); }
+  /// Who leaves the arena first: what was brought back from disk once (it leaves for nothing, and is rarely
+  /// read again), then what was used longest ago.
+  struct Leaving {
+    bool later;
+    uint64_t touched;
+    ObjectId id;
+    auto operator<=>(const Leaving&) const = default;
+  };
+  static Leaving leaving(ObjectId id, const ObjectEntry& entry) {
+    bool costs_nothing = entry.has_copy && entry.restores < kRestoresToStay;
+    return {!costs_nothing, entry.touched, id};
+  }
+  void let_leave(ObjectId id, const ObjectEntry& entry) { spillable_.insert(leaving(id, entry)); }
+  bool keep(ObjectId id, const ObjectEntry& entry) { return spillable_.erase(leaving(id, entry)) > 0; }
   void free_extent(uint64_t offset);
   void serve_queue(StoreEffects& out);
-  bool start_spilling(uint64_t bytes, StoreEffects& out);
+  enum class Room : uint8_t { kNone, kComing, kFreed };
+  Room make_room(uint64_t bytes, StoreEffects& out);
+  void drop_copy(ObjectEntry& entry, StoreEffects& out);
   void fail_allocation(const AllocationTicket& ticket, Code code, std::string message, StoreEffects& out);
   std::string largest_holders() const;
 
   Arena arena_;
   std::unordered_map<ObjectId, ObjectEntry> entries_;
-  std::set<std::pair<uint64_t, ObjectId>> spillable_;  // (touched, id): in the arena, unpinned
-  std::unordered_map<uint64_t, ClientId> granted_;     // extents that clients are writing
-  std::deque<AllocationTicket> queue_;                 // served in order
+  std::set<Leaving> spillable_;                     // in the arena, unpinned
+  std::unordered_map<uint64_t, ClientId> granted_;  // extents that clients are writing
+  std::deque<AllocationTicket> queue_;              // served in order
+  std::vector<ObjectId> restored_;                  // pinned until release_restored()
   uint64_t clock_ = 0, moves_ = 0, spilling_bytes_ = 0, spilled_bytes_ = 0, restored_bytes_ = 0;
   std::string disk_error_;  // why the last spill failed
 };

@@ -52,6 +52,18 @@ class StoreTest : public testing::Test {
     value.contained = std::move(contained);
     store.seal(object, std::move(value), out);
   }
+  /// Another allocation pushes it out, and it is brought back.
+  void spill_and_restore(ObjectId object, int times = 1) {
+    for (int i = 0; i < times; ++i) {
+      store.allocate({kWriter, ++requests, {}, kPage}, out);
+      if (!out.writes.empty()) store.on_spilled(object, DiskPlace{1, 0}, "", out);
+      EXPECT_EQ(store.find(object)->place, Place::kDisk);
+      store.abandon(take().grants.at(0).offset, out);
+      store.restore(object, out);
+      EXPECT_EQ(take().reads.size(), 1u);
+      store.on_restored(object, true, "", out);
+    }
+  }
   void expect_empty() {
     store.check();
     EXPECT_EQ(store.size(), 0u);
@@ -261,12 +273,88 @@ TEST_F(StoreTest, WhatWasUsedLongestAgoGoesToDiskAndComesBackWhenItIsNeeded) {
   store.on_restored(id(2), true, "", out);
   effects = take();
   ASSERT_EQ(effects.woken.size(), 1u);
-  ASSERT_EQ(effects.forgotten.size(), 1u);
-  EXPECT_EQ(effects.forgotten[0].first.file, 3u);
+  EXPECT_THAT(effects.forgotten, IsEmpty()) << "the copy stays, for the value cannot change";
   EXPECT_TRUE(store.pin(id(2)));
+  store.release_restored(out);
   store.unpin(id(2), out);
   store.release(id(1), out);
   store.release(id(2), out);
+  effects = take();
+  ASSERT_EQ(effects.forgotten.size(), 1u);
+  EXPECT_EQ(effects.forgotten[0].first.file, 3u);
+  expect_empty();
+}
+
+TEST_F(StoreTest, AValueIsWrittenToDiskOnceHoweverOftenItLeaves) {
+  put(id(1), 4);
+  put(id(2), 4);
+  spill_and_restore(id(1));
+  store.allocate({kWriter, 1, {}, kPage}, out);  // value 2 was used longer ago, but would have to be written
+  auto effects = take();
+  EXPECT_THAT(effects.writes, IsEmpty());
+  ASSERT_EQ(effects.grants.size(), 1u);
+  EXPECT_EQ(store.find(id(1))->place, Place::kDisk);
+  EXPECT_EQ(store.spilled_bytes(), 4 * kPage);
+  store.abandon(effects.grants[0].offset, out);
+  store.release(id(1), out);
+  store.release(id(2), out);
+  expect_empty();
+}
+
+TEST_F(StoreTest, WhatHadToComeBackTwiceLeavesByItsAge) {
+  put(id(1), 4);
+  put(id(2), 4);
+  spill_and_restore(id(1));
+  store.allocate({kWriter, 1, {}, kPage}, out);
+  store.abandon(take().grants.at(0).offset, out);
+  store.restore(id(1), out);
+  EXPECT_EQ(take().reads.size(), 1u);
+  store.on_restored(id(1), true, "", out);
+  store.allocate({kWriter, 2, {}, kPage}, out);
+  auto effects = take();
+  ASSERT_EQ(effects.writes.size(), 1u);
+  EXPECT_EQ(effects.writes[0].id, id(2));
+  store.on_spilled(id(2), DiskPlace{1, 64}, "", out);
+  store.abandon(take().grants.at(0).offset, out);
+  store.release(id(1), out);
+  store.release(id(2), out);
+  expect_empty();
+}
+
+TEST_F(StoreTest, WhatIsOnDiskAlreadyMakesRoomWhenTheDiskIsFull) {
+  put(id(1), 4);
+  put(id(2), 4);
+  spill_and_restore(id(1), 2);  // now it leaves by its age: after value 2
+  store.allocate({kWriter, 1, {}, 4 * kPage}, out);
+  EXPECT_EQ(take().writes.size(), 1u);
+  store.on_spilled(id(2), std::nullopt, "no space left on device", out);
+  auto effects = take();
+  ASSERT_EQ(effects.grants.size(), 1u);
+  EXPECT_EQ(effects.grants[0].code, Code::kOk);
+  EXPECT_EQ(store.find(id(1))->place, Place::kDisk);
+  store.abandon(effects.grants[0].offset, out);
+  store.release(id(1), out);
+  store.release(id(2), out);
+  expect_empty();
+}
+
+TEST_F(StoreTest, ARestoredValueStaysUntilThoseWhoWaitedHaveLooked) {
+  put(id(1), 8);
+  store.allocate({kWriter, 1, {}, kPage}, out);
+  store.on_spilled(id(1), DiskPlace{1, 0}, "", out);
+  store.abandon(take().grants.at(0).offset, out);
+  store.add_waiter(id(1), request(1));
+  store.restore(id(1), out);
+  store.allocate({kWriter, 2, {}, kPage}, out);
+  EXPECT_EQ(take().reads.size(), 1u);
+  store.on_restored(id(1), true, "", out);
+  EXPECT_THAT(take().grants, IsEmpty()) << "nothing pushes it out yet";
+  ASSERT_TRUE(store.pin(id(1)));
+  store.release_restored(out);
+  EXPECT_THAT(take().grants, IsEmpty());
+  store.unpin(id(1), out);
+  store.abandon(take().grants.at(0).offset, out);
+  store.release(id(1), out);
   expect_empty();
 }
 
@@ -304,12 +392,12 @@ TEST_F(StoreTest, AValueThatIsPinnedWhileItIsWrittenStaysInMemory) {
   store.on_spilled(id(1), DiskPlace{1, 0}, "", out);
   auto effects = take();
   EXPECT_EQ(store.find(id(1))->place, Place::kMemory);
-  EXPECT_EQ(effects.forgotten.size(), 1u);
+  EXPECT_THAT(effects.forgotten, IsEmpty());
   EXPECT_THAT(effects.grants, IsEmpty());
   store.unpin(id(1), out);
-  EXPECT_EQ(take().writes.size(), 1u);
-  store.on_spilled(id(1), DiskPlace{1, 0}, "", out);
-  store.abandon(take().grants.at(0).offset, out);
+  effects = take();
+  EXPECT_THAT(effects.writes, IsEmpty()) << "its copy is good";
+  store.abandon(effects.grants.at(0).offset, out);
   store.release(id(1), out);
   EXPECT_EQ(take().forgotten.size(), 1u);
   expect_empty();
@@ -411,7 +499,7 @@ TEST_F(StoreTest, AStalledAllocationFailsAndNamesTheLargestHolders) {
   expect_empty();
 }
 
-TEST_F(StoreTest, AStalledRestoreMakesItsObjectAnError) {
+TEST_F(StoreTest, AStalledRestoreFailsForThoseWhoWaitAndTheValueStaysOnDisk) {
   put(id(1), 4);
   put(id(2), 4);
   store.allocate({kWriter, 1, {}, 4 * kPage}, out);
@@ -424,9 +512,14 @@ TEST_F(StoreTest, AStalledRestoreMakesItsObjectAnError) {
   store.on_stalled(out);
   auto effects = take();
   ASSERT_EQ(effects.woken.size(), 1u);
-  EXPECT_EQ(effects.forgotten.size(), 1u);
-  EXPECT_EQ(store.find(id(1))->value.kind, PayloadKind::kStoreFull);
+  EXPECT_THAT(effects.woken[0].no_room, HasSubstr("full of values in use"));
+  EXPECT_THAT(effects.forgotten, IsEmpty());
+  EXPECT_EQ(store.find(id(1))->place, Place::kDisk);
   store.abandon(held, out);
+  store.restore(id(1), out);
+  EXPECT_EQ(take().reads.size(), 1u);
+  store.on_restored(id(1), true, "", out);
+  EXPECT_EQ(store.find(id(1))->place, Place::kMemory);
   store.unpin(id(2), out);
   store.release(id(1), out);
   store.release(id(2), out);

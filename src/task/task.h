@@ -37,13 +37,25 @@ struct TaskRecord {
   uint64_t admitted_bytes = 0;   // what it takes of the room for arguments of staged tasks
 };
 
+/// The CPU of a worker whose task waits for somebody else: lent to others, at once or when it has waited for
+/// long enough.
+struct Lending {
+  WorkerId worker;      // nil: none waits
+  uint64_t due_us = 0;  // when its CPU will be lent; 0: it is, or there is none to lend
+  uint64_t lease = 0;   // which the worker had then; 0: nothing is lent
+};
+
 /// The consumer's and the producer's places in a stream of results.
 struct StreamRecord {
   ClientId consumer;
-  uint32_t produced = 0;  // items {task, 0 … produced-1} were reported
-  uint32_t taken = 0;     // items below were asked for
-  bool ended = false;     // there are `produced` items in all
-  bool dropped = false;   // nobody reads any more
+  uint32_t produced = 0;   // items {task, 0 … produced-1} were reported
+  uint32_t taken = 0;      // items below were asked for
+  uint32_t attempted = 0;  // of the produced, those that the current attempt has reported
+  bool ended = false;      // there are `produced` items in all
+  bool dropped = false;    // nobody reads any more
+  Lending lending;         // of a producer that is too far ahead
+  /// Items below were used: the reader that asks for one has done with those before.
+  uint32_t consumed() const { return taken > 0 ? taken - 1 : 0; }
 };
 
 class TaskTable {
@@ -61,6 +73,7 @@ class TaskTable {
   StreamRecord* find_stream(TaskId task);
   void erase_stream(TaskId task) { streams_.erase(task); }
   size_t streams() const { return streams_.size(); }
+  std::unordered_map<TaskId, StreamRecord>& all_streams() { return streams_; }
   const std::unordered_map<TaskId, StreamRecord>& all_streams() const { return streams_; }
   std::vector<TaskId> streams_of(ClientId consumer) const;
 

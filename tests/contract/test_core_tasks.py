@@ -246,6 +246,17 @@ def test_a_stream_waits_for_its_reader():
     assert later[10][1] - first[1] > 0.15
 
 
+def test_streams_that_wait_for_their_readers_do_not_keep_others_from_running():
+    @ray.remote(_generator_backpressure_num_objects=1)
+    def produce():
+        yield from range(3)
+
+    streams = [produce.remote() for _ in range(2)]  # as many as there are CPUs
+    assert [ray.get(next(stream)) for stream in streams] == [0, 0]
+    assert ray.get(same.remote("it ran")) == "it ran"
+    assert [[ray.get(item) for item in stream] for stream in streams] == [[1, 2], [1, 2]]
+
+
 def test_a_dropped_stream_ends_its_producer():
     @ray.remote
     def forever():

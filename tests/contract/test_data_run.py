@@ -268,6 +268,23 @@ def test_more_data_than_the_budget_streams_through(context):
     assert peak < 24, stats
 
 
+def test_datasets_that_hold_each_other_up_are_read_in_step(context):
+    """Each alone could keep all CPUs with tasks that wait for their reader."""
+    context.execution_options.resource_limits.object_store_memory = 8 << 20
+
+    def parts(batch):
+        for part in range(12):
+            yield {"part": np.array([part]), "payload": np.ones((1, 1 << 19), np.uint8)}
+
+    first, second = (
+        mobula.data.range(4, override_num_blocks=4).map_batches(parts).iter_batches(batch_size=1)
+        for _ in range(2)
+    )
+    read = [(int(a["part"][0]), int(b["part"][0])) for a, b in zip(first, second, strict=True)]
+    for parts_read in zip(*read, strict=True):
+        assert sorted(parts_read) == sorted(4 * list(range(12)))
+
+
 class Slow:
     def __call__(self, batch):
         time.sleep(0.002)

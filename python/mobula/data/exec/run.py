@@ -40,6 +40,10 @@ ACTOR_OPTIONS = (
     "label_selector",
 )
 
+LARGEST_BLOCK_BYTES = 128 << 20
+SMALLEST_BLOCK_BYTES = 1 << 20
+BLOCKS_IN_MEMORY = 16  # that fit into the memory of a run, at least
+
 _running: weakref.WeakSet[Execution] = weakref.WeakSet()
 
 
@@ -91,6 +95,7 @@ class Execution:
         self._actors = ActorSet()
         self._kept: list[Any] = []  # definitions and references that the run needs until its end
         self._options = _executor_options(context)
+        self._block_bytes_max = _block_bytes_max(context, self._options["memory_bytes_max"])
         if any(op.kind == "limit" for op in ops):
             self._options["preserve_order"] = True  # the first rows are the first ones
         prepare_workers()
@@ -126,7 +131,7 @@ class Execution:
 
     def _bind(self, place: int, description: dict[str, Any], emits: str) -> None:
         op = self.ops[place]
-        fragment = op.fragment(self.context, emits)
+        fragment = op.fragment(self.context, self._block_bytes_max, emits)
         if isinstance(op.compute, ActorPoolStrategy):
             self._actors.factories[place], description["function"] = _actor_factory(op.remote, fragment)
             description["method"] = "run"
@@ -135,7 +140,7 @@ class Execution:
             description["function"] = definition.export()
             self._kept.append(definition)
         description["runtime_env"] = _runtime_env(op.remote)
-        description["block_bytes_max"] = min(self.context.target_max_block_size or 1 << 40, 128 << 20)
+        description["block_bytes_max"] = self._block_bytes_max
 
     # -- what comes out -------------------------------------------------------------------------------
 
@@ -184,6 +189,13 @@ class Execution:
     def stats(self) -> RunStats:
         """The run's figures, to be kept by the dataset."""
         return RunStats(self.ops, self.view(), self._options["memory_bytes_max"])
+
+
+def _block_bytes_max(context: DataContext, memory_bytes_max: int) -> int:
+    """Blocks are no larger than the context says, and small against the memory of the run: it holds several
+    of each operator at a time."""
+    wanted = context.target_max_block_size or LARGEST_BLOCK_BYTES
+    return min(wanted, LARGEST_BLOCK_BYTES, max(memory_bytes_max // BLOCKS_IN_MEMORY, SMALLEST_BLOCK_BYTES))
 
 
 def put_tables(node: Tables, session: int) -> list[BlockHandle]:

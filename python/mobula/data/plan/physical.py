@@ -55,11 +55,11 @@ class PhysicalOp:
             return "->".join(stage.name for stage in self.stages)
         return self.logical[0] if self.logical else self.kind.capitalize()
 
-    def fragment(self, context: DataContext, emits: str) -> Fragment:
-        """What its tasks run."""
+    def fragment(self, context: DataContext, bytes_max: int, emits: str) -> Fragment:
+        """What its tasks run; they give blocks of up to `bytes_max`."""
         return Fragment(
             self.stages,
-            bytes_max=context.target_max_block_size,
+            bytes_max=bytes_max,
             bytes_min=context.target_min_block_size,
             emits=emits,
             tolerant=context.max_errored_blocks != 0,
