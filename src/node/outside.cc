@@ -32,7 +32,8 @@ std::string describe_exit(int status) {
 
 }  // namespace
 
-Outside::Outside(OutsideOptions options) : options_(std::move(options)), files_(options_.spill_folder) {}
+Outside::Outside(OutsideOptions options)
+    : options_(std::move(options)), files_(options_.spill_folder, usable_memory_bytes() / 4) {}
 
 Outside::~Outside() { stop(); }
 

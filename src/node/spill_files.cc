@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -15,6 +16,14 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr uint64_t kFileBytes = 128 << 20;
+constexpr size_t kCallBytes = 32 << 20;  // of one call to the disk: a multiple of a page
+
+/// Whether a failed call is worth repeating.
+bool try_again(int fd) {
+  if (errno == EINTR) return true;
+  bool is_direct = (::fcntl(fd, F_GETFL) & O_DIRECT) != 0;
+  return errno == EINVAL && is_direct && ::fcntl(fd, F_SETFL, 0) == 0;  // it wants another alignment
+}
 constexpr char kPrefix[] = "mobula-spill-";
 
 /// When the process began, in ticks since boot: tells a pid's owners apart. 0 when there is no such process.
@@ -68,6 +77,7 @@ Result<SpillFiles::File*> SpillFiles::current(uint64_t bytes) {
   std::string path = folder_ + "/" + std::to_string(++newest_);
   Descriptor fd(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!fd.is_open()) return disk_error("cannot create the spill file", path, bytes);
+  if (spare_memory_bytes() < memory_to_leave_) (void)::fcntl(fd.get(), F_SETFL, O_DIRECT);
   File& file = files_[newest_];
   file.fd = std::move(fd);
   file.path = path;
@@ -77,15 +87,15 @@ Result<SpillFiles::File*> SpillFiles::current(uint64_t bytes) {
 Result<DiskPlace> SpillFiles::write(std::span<const uint8_t> value) {
   ASSIGN_OR_RETURN(File * file, current(value.size()));
   DiskPlace place{newest_, file->end};
-  size_t done = 0;
-  while (done < value.size()) {
-    ssize_t wrote = ::pwrite(file->fd.get(), value.data() + done, value.size() - done,
+  size_t done = 0, bytes = Arena::rounded(value.size());
+  while (done < bytes) {
+    ssize_t wrote = ::pwrite(file->fd.get(), value.data() + done, std::min(bytes - done, kCallBytes),
                              static_cast<off_t>(place.offset + done));
-    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote < 0 && try_again(file->fd.get())) continue;
     if (wrote <= 0) return disk_error("cannot spill to", file->path, value.size());
     done += static_cast<size_t>(wrote);
   }
-  file->end += value.size();
+  file->end += bytes;
   file->live_bytes += value.size();
   return place;
 }
@@ -93,11 +103,11 @@ Result<DiskPlace> SpillFiles::write(std::span<const uint8_t> value) {
 Status SpillFiles::read(DiskPlace place, std::span<uint8_t> value) {
   auto file = files_.find(place.file);
   if (file == files_.end()) return {Code::kLost, "its spill file is gone"};
-  size_t done = 0;
-  while (done < value.size()) {
-    ssize_t got = ::pread(file->second.fd.get(), value.data() + done, value.size() - done,
+  size_t done = 0, bytes = Arena::rounded(value.size());
+  while (done < bytes) {
+    ssize_t got = ::pread(file->second.fd.get(), value.data() + done, std::min(bytes - done, kCallBytes),
                           static_cast<off_t>(place.offset + done));
-    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && try_again(file->second.fd.get())) continue;
     if (got < 0) return disk_error("cannot read", file->second.path, value.size());
     if (got == 0) return {Code::kLost, "spill file " + file->second.path + " was cut short"};
     done += static_cast<size_t>(got);

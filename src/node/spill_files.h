@@ -1,5 +1,7 @@
 // Spill files: values written one after the other into files of about 128 MiB in a private folder; a file
-// goes when the last value in it is forgotten, the folder when the node stops. Used by the disk thread alone.
+// goes when the last value in it is forgotten, the folder when the node stops. Where memory is short, values
+// go straight between arena and disk: in the page cache each would take up memory once more. Where there is
+// plenty it serves as a fast disk. Used by the disk thread alone.
 #pragma once
 
 #include <cstdint>
@@ -15,9 +17,12 @@ namespace mobula {
 
 class SpillFiles {
  public:
-  /// `folder`: where the private folder is made at the first write.
-  explicit SpillFiles(std::string folder) : parent_(std::move(folder)) {}
+  /// `folder`: where the private folder is made at the first write. `memory_to_leave`: files begun while less
+  /// than this is free do without the page cache.
+  SpillFiles(std::string folder, uint64_t memory_to_leave)
+      : parent_(std::move(folder)), memory_to_leave_(memory_to_leave) {}
   ~SpillFiles();
+  /// Values begin at a page, and the rest of their last page may be read and written as well.
   Result<DiskPlace> write(std::span<const uint8_t> value);
   Status read(DiskPlace place, std::span<uint8_t> value);
   void forget(DiskPlace place, uint64_t bytes);
@@ -32,6 +37,7 @@ class SpillFiles {
   Result<File*> current(uint64_t bytes);
 
   std::string parent_, folder_;
+  uint64_t memory_to_leave_;
   std::map<uint32_t, File> files_;
   uint32_t newest_ = 0;
 };

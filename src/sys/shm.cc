@@ -13,6 +13,19 @@
 #include <fstream>
 
 namespace mobula {
+namespace {
+
+/// The number after `name` in a file of lines "name number"; 0 when there is none.
+uint64_t named_number(const char* path, std::string_view name) {
+  std::ifstream file(path);
+  std::string line;
+  while (std::getline(file, line)) {
+    if (line.starts_with(name)) return std::strtoull(line.c_str() + name.size(), nullptr, 10);
+  }
+  return 0;
+}
+
+}  // namespace
 
 void Descriptor::reset(int fd) {
   if (fd_ >= 0) ::close(fd_);
@@ -69,6 +82,16 @@ uint64_t usable_memory_bytes() {
     if (file >> limit && limit > 0) bytes = std::min(bytes, limit);
   }
   return bytes;
+}
+
+uint64_t spare_memory_bytes() {
+  uint64_t spare = named_number("/proc/meminfo", "MemAvailable:") << 10;
+  uint64_t limit = 0, used = 0;
+  std::ifstream("/sys/fs/cgroup/memory.max") >> limit;  // "max" reads as 0
+  std::ifstream("/sys/fs/cgroup/memory.current") >> used;
+  if (limit == 0) return spare;
+  used -= std::min(used, named_number("/sys/fs/cgroup/memory.stat", "inactive_file"));
+  return std::min(spare, limit - std::min(limit, used));
 }
 
 int usable_cpus() {

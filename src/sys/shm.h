@@ -51,6 +51,8 @@ Result<Descriptor> create_shared_memory(const std::string& label, uint64_t bytes
 void release_pages(int fd, uint64_t offset, uint64_t bytes);
 /// Memory that this process may use: the machine's or its control group's, whichever is less.
 uint64_t usable_memory_bytes();
+/// What of it nobody uses now, or only as a cache of files.
+uint64_t spare_memory_bytes();
 /// CPUs that this process may use: affinity and control-group quota, at least 1.
 int usable_cpus();
 

@@ -118,6 +118,8 @@ TEST(Descriptors, ADescriptorClosesItselfOnceOnly) {
 
 TEST(Machine, ThereIsMemoryAndACpu) {
   EXPECT_GT(usable_memory_bytes(), uint64_t{64} << 20);
+  EXPECT_GT(spare_memory_bytes(), 0u);
+  EXPECT_LT(spare_memory_bytes(), usable_memory_bytes());
   EXPECT_GE(usable_cpus(), 1);
   EXPECT_FALSE(temporary_folder().empty());
 }
