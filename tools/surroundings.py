@@ -24,6 +24,7 @@ PYTHON = VENV / "bin" / "python"
 REQUIREMENTS = ROOT / "tools" / "requirements.txt"
 DATA_REQUIREMENTS = ROOT / "tools" / "requirements-data.txt"
 DEBIAN_PACKAGES = ROOT / "tools" / "debian-packages.txt"
+LOG = ROOT / "build" / "set-up.log"
 
 
 def say(text: str) -> None:
@@ -103,6 +104,17 @@ def missing_packages() -> tuple[list[str], list[str]]:
     return [p for p in needed if p not in present], [p for p in optional if p not in present]
 
 
+def run_logged(*command: object) -> bool:
+    """Run a talkative command with its output in LOG; whether it succeeded."""
+    LOG.parent.mkdir(exist_ok=True)
+    with LOG.open("a") as log:
+        log.write(f"\n$ {shlex.join(str(word) for word in command)}\n")
+        log.flush()
+        env = environment(DEBIAN_FRONTEND="noninteractive")
+        words = [str(word) for word in command]
+        return subprocess.run(words, stdout=log, stderr=subprocess.STDOUT, cwd=ROOT, env=env).returncode == 0
+
+
 def install_packages() -> None:
     if shutil.which("dpkg-query") is None:
         say("this is no Debian: have the libraries of tools/debian-packages.txt installed by other means")
@@ -110,24 +122,40 @@ def install_packages() -> None:
     needed, optional = missing_packages()
     if not needed and not optional:
         return
-    line = f"apt-get install -y --no-install-recommends {' '.join(needed + optional)}"
+    apt = "apt-get install -y --no-install-recommends"
     if os.geteuid() == 0:
         prefix: list[str] = []
     elif shutil.which("sudo") and subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode == 0:
-        prefix = ["sudo"]
+        prefix = ["sudo", "env", "DEBIAN_FRONTEND=noninteractive"]
     elif needed:
         print(
             "Debian packages are missing. Run this, then ./dev again:\n\n"
-            f"    sudo apt-get update && sudo {line}\n",
+            f"    sudo apt-get update && sudo {apt} {' '.join(needed + optional)}\n",
             file=sys.stderr,
         )
         raise SystemExit(2)
     else:
         return
-    say(f"Debian packages: {' '.join(needed + optional)}")
-    env = environment(DEBIAN_FRONTEND="noninteractive")
-    run(*prefix, "apt-get", "update", "-qq", env=env, check=False)
-    run(*prefix, *shlex.split(line), "-qq", env=env)
+    say(f"Debian packages (log: {LOG.relative_to(ROOT)}): {' '.join(needed + optional)}")
+    # A machine that has just been started may still be upgrading itself: wait for it.
+    words = [*prefix, *shlex.split(apt), "-o", "DPkg::Lock::Timeout=300"]
+    run_logged(*prefix, "apt-get", "update")
+    if run_logged(*words, *needed, *optional):
+        return
+    if optional and (not needed or run_logged(*words, *needed)):
+        say(f"could not install {' '.join(optional)}: they only speed up work")
+        return
+    print("".join(LOG.read_text().splitlines(keepends=True)[-20:]), file=sys.stderr)
+    fail(f"apt-get failed, see above and {LOG.relative_to(ROOT)}")
+
+
+def make_virtual_environment() -> None:
+    """Make .venv; anew where it is half made or the checkout was moved, since its programs hold its path."""
+    pip = VENV / "bin" / "pip"
+    if PYTHON.exists() and pip.exists() and str(PYTHON) in pip.read_text():
+        return
+    say("virtual environment .venv")
+    run(sys.executable, "-m", "venv", "--clear", VENV)
 
 
 def find_site_packages() -> Path:
@@ -168,10 +196,8 @@ def set_up() -> None:
         if stamp.exists() and stamp.read_text() == wanted:
             return
         install_packages()
-        if not PYTHON.exists():
-            say("virtual environment .venv")
-            run(sys.executable, "-m", "venv", VENV)
-        say("Python requirements")
+        make_virtual_environment()
+        say("Python requirements (a download of some 280 MB where nothing is cached)")
         pip = (PYTHON, "-m", "pip", "install", "-q", "--disable-pip-version-check")
         run(*pip, "-r", REQUIREMENTS)
         run(*pip, "--no-deps", "-r", DATA_REQUIREMENTS)
