@@ -6,10 +6,12 @@ The list only shrinks: an entry that counts too high is an error, and so is one 
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
 import lint_cpp
@@ -65,6 +67,17 @@ def check_names(files: list[str]) -> Iterator[Finding]:
             yield folder, 1, "folder-size", f"{count} source files, {rules.FILES_IN_FOLDER} at most"
 
 
+def check_named_tests(path: str, text: str, files: list[str]) -> Iterator[Finding]:
+    """What a file's opening comment says of its tests is true."""
+    for sentence in re.finditer(r"\bTests:((?:[^.]|\.(?=cc\b|py\b))*)", text):
+        for name in re.findall(r"[\w/*]+\.(?:cc|py)\b|\btests/[\w/]+", sentence[1]):
+            if not any(fnmatch(file, name) or fnmatch(file, f"*/{name}*") for file in files) and not (
+                ROOT / name
+            ).is_dir():
+                line = text.count("\n", 0, sentence.start()) + 1
+                yield path, line, "named-tests", f"{name}: there is no such test"
+
+
 def findings() -> Iterator[Finding]:
     files = source_files()
     yield from check_names(files)
@@ -73,6 +86,8 @@ def findings() -> Iterator[Finding]:
     for path in files:
         text = (ROOT / path).read_text(encoding="utf-8")
         yield from check_sizes(path, text)
+        if not path.startswith("tools/"):
+            yield from check_named_tests(path, text, files)
         if path.endswith((".cc", ".h")):
             source = sources[path] = lint_cpp.Source(path, text)
             for check in (lint_cpp.check_words, lint_cpp.check_structure, lint_cpp.check_opening):

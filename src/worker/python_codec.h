@@ -1,6 +1,6 @@
 // Python values to envelopes and back. Scalars, str and bytes have tags of their own, which every language
 // reads; all else is pickled (protocol 5, cloudpickle's rules) with its buffers out of band, and is read back
-// as views of the payload. GIL held unless said otherwise. Tests: tests/python/core_codec.py.
+// as views of the payload. GIL held unless said otherwise. Tests: tests/python/test_core_codec.py.
 #pragma once
 
 #include <memory>

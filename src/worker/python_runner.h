@@ -1,6 +1,6 @@
 // The TaskRunner of Python. Tasks and calls of plain actors run on the thread that called serve(), one after
 // the other; calls of threaded and async actors are passed on (python_lanes.h). Tests:
-// tests/python/core_*.py.
+// tests/contract/test_core_*.py.
 #pragma once
 
 #include <atomic>

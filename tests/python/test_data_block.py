@@ -1,6 +1,7 @@
 """Blocks: columns of every kind to rows, batches and back; joining blocks of unlike schemas. No engine."""
 
 import datetime
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -132,3 +133,9 @@ def test_unknown_batch_formats_are_refused():
     assert checked_batch_format(None) == "pyarrow"
     with pytest.raises(ValueError, match="nonsense"):
         checked_batch_format("nonsense")
+
+
+def test_a_package_that_is_missing_is_named_with_the_way_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)  # as if it were not installed
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'mobula\[pandas\]'"):
+        table_to_pandas(pa.table({"a": [1]}))

@@ -1,7 +1,7 @@
 """Batches for consumers: blocks cut and joined to a size, shuffled locally on request, and turned into
 tensors.
 
-Tests: tests/python/data_iterate.py.
+Tests: tests/contract/test_data_run.py.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from mobula.data.block import concat_tables, table_to_batch
 from mobula.data.op.stage import rebatched
+from mobula.data.optional import optional
 
 
 def checked_batch_size(batch_size: Any, what: str) -> int | None:
@@ -71,7 +72,7 @@ def _permuted(tables: list[pa.Table], random: np.random.Generator) -> pa.Table:
 
 def torch_batch(batch: dict[str, np.ndarray], dtypes: Any, device: Any) -> dict[str, Any]:
     """A NumPy batch as torch tensors, each with memory of its own, so that it may be changed."""
-    import torch
+    torch = optional("torch", "iter_torch_batches")
 
     out = {}
     for name, values in batch.items():
@@ -88,7 +89,7 @@ def torch_batch(batch: dict[str, np.ndarray], dtypes: Any, device: Any) -> dict[
 
 def torch_device(device: Any) -> Any:
     """The device for "auto": the worker's GPU if it has one."""
-    import torch
+    torch = optional("torch", "iter_torch_batches")
 
     if device != "auto":
         return torch.device(device) if device is not None else torch.device("cpu")
@@ -122,7 +123,7 @@ def torch_batches(
 
 def _moved(value: Any, device: Any) -> Any:
     """Tensors inside what collate_fn gave, on the device."""
-    import torch
+    torch = optional("torch", "iter_torch_batches")
 
     if isinstance(value, torch.Tensor):
         return value.to(device)

@@ -1,7 +1,7 @@
 """Blocks: Arrow tables, and their conversion from and to what users' functions see.
 
 A block is a `pyarrow.Table`. Functions see it as rows (dicts), as batches of NumPy arrays, pandas frames or
-Arrow tables; numbers and tensors pass without a copy. Tests: tests/python/data_block.py.
+Arrow tables; numbers and tensors pass without a copy. Tests: tests/python/test_data_block.py.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from mobula.data.optional import optional
 from mobula.data.tensor import (
     ObjectType,
     RaggedTensorType,
@@ -213,7 +214,7 @@ def table_to_batch(table: pa.Table, batch_format: str, zero_copy: bool = True) -
 
 def table_to_pandas(table: pa.Table) -> pandas.DataFrame:
     """A block as a frame; tensors are columns of arrays."""
-    import pandas
+    pandas = optional("pandas", "a pandas.DataFrame")
 
     special = [f.name for f in table.schema if is_tensor(f.type) or isinstance(f.type, ObjectType)]
     if not special:

@@ -1,7 +1,7 @@
 """Settings of Data: `DataContext.get_current()`. A dataset takes a copy of them when it is made.
 
 Fields of Ray's context that mean nothing here are kept and ignored, so that programs which set them run; a
-name that Ray does not have either is refused. Tests: tests/python/data_context.py.
+name that Ray does not have either is refused. Tests: tests/python/test_data_plan.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Dataset: rows in blocks, described lazily and run as a stream when they are consumed.
 
-Tests: tests/python/data_map.py, data_consume.py, data_write.py.
+Tests: tests/python/test_data_fragment.py, tests/contract/test_data_run.py, tests/contract/test_data_files.py.
 """
 
 from __future__ import annotations

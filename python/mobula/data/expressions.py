@@ -2,7 +2,7 @@
 
 An expression is an immutable tree that pickles, prints, evaluates on a block with Arrow's compute kernels,
 and turns into an Arrow dataset expression so that readers can skip what it excludes. Tests:
-tests/python/data_expr.py.
+tests/python/test_data_plan.py.
 """
 
 from __future__ import annotations

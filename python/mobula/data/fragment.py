@@ -3,7 +3,7 @@ stream of blocks, and after each block says what it was.
 
 A task gets a header and its inputs, in groups: each group is one stream of blocks through the stages. It
 yields pairs: a block (or None) and its record (bytes), as src/data/exec/record.h reads them. Tests:
-tests/python/data_map.py.
+tests/python/test_data_fragment.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Iterating over a dataset: by rows, batches and torch batches. Each iteration runs the plan anew.
 
-Tests: tests/python/data_iterate.py.
+Tests: tests/contract/test_data_run.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Making datasets: from memory, from files, from clips and pictures.
 
-Tests: tests/python/data_read.py.
+Tests: tests/contract/test_data_files.py.
 """
 
 from __future__ import annotations

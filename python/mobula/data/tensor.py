@@ -3,7 +3,7 @@ agree.
 
 Rows of one shape are Arrow's canonical `arrow.fixed_shape_tensor`; rows of unlike shapes its canonical
 `arrow.variable_shape_tensor` (pyarrow has no class for it yet, so it is here); values that Arrow has no
-type for are pickled one by one (`mobula.pickle`). Tests: tests/python/data_block.py.
+type for are pickled one by one (`mobula.pickle`). Tests: tests/python/test_data_block.py.
 """
 
 from __future__ import annotations

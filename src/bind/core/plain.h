@@ -1,6 +1,6 @@
 // Values that all languages read (wire/plain.h), to and from Python: what C++ functions take and give. Arrays
 // go as tensors, tables of Arrow as IPC streams, both in place. GIL held. Tests:
-// tests/python/test_core_cross_language.py.
+// tests/contract/test_cross_language.py.
 #pragma once
 
 #include "worker/python_codec.h"

@@ -1,6 +1,6 @@
 // One run of a plan over an Engine: turns the executor's effects into engine calls and the engine's answers
 // into facts. A thread of its own waits for facts; next(), stop() and view() may be called from any other. It
-// must be gone before the engine is. Tests: tests/python/data_run.py.
+// must be gone before the engine is. Tests: tests/contract/test_data_run.py.
 #pragma once
 
 #include <condition_variable>

@@ -1,6 +1,6 @@
 // The physical plan: what an executor runs. Constant once made; what moves while it runs is in exec/.
 // Operators are named by their places; each comes after those that feed it, and the last one's output is the
-// plan's. Immutable, so any thread may read it. Tests: plan_test.cc.
+// plan's. Immutable, so any thread may read it. Tests: executor_test.cc.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,7 @@
 """Runs physical plans: hands operators to the C++ executor, and gives its output block by block.
 
 One `Execution` is one run. It ends what it started when it is closed, exhausted, failed or dropped; nothing
-of it is left in the store but the blocks that were handed out. Tests: tests/python/data_run.py.
+of it is left in the store but the blocks that were handed out. Tests: tests/contract/test_data_run.py.
 """
 
 from __future__ import annotations

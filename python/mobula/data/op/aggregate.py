@@ -1,7 +1,7 @@
 """Aggregates over a whole dataset: a part of each block is reduced where the block is, and the parts are
 joined here.
 
-Tests: tests/python/data_consume.py.
+Tests: tests/contract/test_data_run.py.
 """
 
 from __future__ import annotations

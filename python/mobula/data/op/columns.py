@@ -1,6 +1,6 @@
 """Stages that work on columns: filters by expression, computed columns, choosing, dropping and renaming.
 
-Tests: tests/python/data_map.py.
+Tests: tests/python/test_data_fragment.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Users' functions as stages of a fragment carry them: what to call, with which arguments, and its instance.
 
 A class is instantiated once in each process that runs it. Async functions run several items at a time on an
-event loop of their own. Tests: tests/python/data_map.py.
+event loop of their own. Tests: tests/python/test_data_fragment.py.
 """
 
 from __future__ import annotations

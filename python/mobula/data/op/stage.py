@@ -1,7 +1,7 @@
 """Stages: the steps of a fragment. Each turns a stream of blocks into a stream of blocks, lazily.
 
 A stage is pickled into its fragment, opened once in each process, and run for each input. It holds no state
-between runs but the instances of users' classes. Tests: tests/python/data_map.py.
+between runs but the instances of users' classes. Tests: tests/python/test_data_fragment.py.
 """
 
 from __future__ import annotations

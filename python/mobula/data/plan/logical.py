@@ -1,7 +1,7 @@
 """The logical plan: what a dataset is, as a tree of immutable nodes. Nothing here runs anything.
 
 Rules push projections, filters and limits towards the sources; `physical.py` turns the rest into operators.
-Tests: tests/python/data_plan.py.
+Tests: tests/python/test_data_plan.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The options that transforms, readers and writers share: resources, concurrency, and names that are refused.
 
-Tests: tests/python/data_options.py.
+Tests: tests/python/test_data_plan.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Physical operators: the logical plan lowered to what the executor runs, with stages fused into fragments.
 
-Tests: tests/python/data_plan.py.
+Tests: tests/python/test_data_plan.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a sink is: it writes the blocks of one task, and the driver prepares and completes the whole.
 
 Files are written under a temporary name and renamed when they are complete, so that nobody sees half a
-file. Tests: tests/python/data_write.py.
+file. Tests: tests/contract/test_data_files.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Files: finding them, and what readers of files have in common.
 
 A file that cannot be read ends the run with an error that names it and the cause, or is skipped, counted
-and listed where `DataContext.max_errored_blocks` allows it. Tests: tests/python/data_read.py.
+and listed where `DataContext.max_errored_blocks` allows it. Tests: tests/contract/test_data_files.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a source is: on the driver it says what there is to read, in workers its reader reads it.
 
-Tests: tests/python/data_read.py.
+Tests: tests/contract/test_data_files.py.
 """
 
 from __future__ import annotations
