@@ -18,6 +18,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "sys": ("base",),
     "sim": ("*",),
     "wire": ("base", "sys"),
+    "collective": ("base", "sys"),  # knows no runtime: programs that only share a machine
     **dict.fromkeys(FOUR, ("base", "wire")),
     "node": BELOW_NODE,
     "engine": ("base", "wire"),  # client.h; engine.h itself takes base alone
@@ -65,6 +66,7 @@ LOCKS_ALLOWED = (
     r"src/base/(queue|gate|log|metric|thread_pool)",
     r"src/sys/",
     r"src/wire/(ring|segment)",
+    r"src/collective/(segment|sync|group)\.",
     r"src/node/(node|outside)\.",
     r"src/worker/(worker|python)",
     r"src/engine/(client|attached/ring_link)",
@@ -91,6 +93,8 @@ REAL_TIME_ALLOWED = (r"src/sys/",)
 
 FORBIDDEN_TYPE_WORDS = frozenset({"Manager", "Helper", "Handler", "Impl", "Base", "Util", "Utils", "Helpers"})
 FORBIDDEN_FILE_WORDS = frozenset({"utils", "common", "misc", "helpers", "helper", "manager", "impl"})
+# Programs written for Ray import from modules of these names.
+FILE_NAMES_ALLOWED = (r"python/mobula/util/state/common\.py$",)
 
 LINES_WARN = 400
 LINES_STOP = 600

@@ -30,10 +30,18 @@ class ActorTaskCallerOptions {
   /// Methods hold what their actor holds: these are accepted, as in Ray, and change nothing.
   Self& SetResources(const Resources&) { return self(); }
   Self& SetResource(const std::string&, double) { return self(); }
+  /// Of generators: how far the method may be ahead of its reader, as for tasks.
+  Self& SetGeneratorBackpressure(int items) {
+    static_assert(kIsGenerator<std::decay_t<R>>, "only generators give items");
+    return options_.items_ahead_max = items, self();
+  }
 
  protected:
-  ObjectRef<std::decay_t<R>> submit(ArgumentList arguments) const {
-    return ObjectRef<std::decay_t<R>>(call(actor_, method_, std::move(arguments), options_));
+  ReferenceTo<R> submit(ArgumentList arguments) const {
+    if constexpr (kIsGenerator<std::decay_t<R>>)
+      return ReferenceTo<R>(call_stream(actor_, method_, std::move(arguments), options_));
+    else
+      return ReferenceTo<R>(call(actor_, method_, std::move(arguments), options_));
   }
 
  private:
@@ -52,7 +60,7 @@ class ActorTaskCaller : public ActorTaskCallerOptions<ActorTaskCaller<F>, Result
   /// Submits the call and returns at once. Calls from one place run in the order of their submission, unless
   /// the actor runs several at a time.
   template <typename... Args>
-  ObjectRef<std::decay_t<ResultOf<F>>> Remote(Args&&... args) const {
+  ReferenceTo<ResultOf<F>> Remote(Args&&... args) const {
     return this->submit(arguments_for<F>(std::forward<Args>(args)...));
   }
 };
@@ -63,7 +71,7 @@ class PyActorTaskCaller : public ActorTaskCallerOptions<PyActorTaskCaller<R>, R>
   using ActorTaskCallerOptions<PyActorTaskCaller<R>, R>::ActorTaskCallerOptions;
 
   template <typename... Args>
-  ObjectRef<std::decay_t<R>> Remote(Args&&... args) const {
+  ReferenceTo<R> Remote(Args&&... args) const {
     return this->submit(arguments_as_they_are(std::forward<Args>(args)...));
   }
 };
@@ -156,8 +164,16 @@ class ActorCreatorOptions {
   }
   /// A living actor of that name is used instead of making one.
   Self& SetGetIfExists(bool get) { return options_.get_if_exists = get, self(); }
+  /// Runs it in a bundle of the group; -1: in whichever has room. An empty group: in none, not even the
+  /// parent's.
   Self& SetPlacementGroup(const PlacementGroup& group, int bundle_index) {
-    return options_.group = {group.id(), bundle_index}, self();
+    options_.group.id = group.id();
+    options_.group.outside = group.Empty();
+    return options_.group.bundle_index = bundle_index, self();
+  }
+  /// Whether what it submits itself runs in its group too; as its parent has it unless said.
+  Self& SetPlacementGroupCaptureChildTasks(bool captures) {
+    return options_.group.captures = captures, self();
   }
   Self& SetRuntimeEnv(const RuntimeEnv& env) { return options_.runtime_env = env.Serialize(), self(); }
 

@@ -22,10 +22,13 @@
 #include <mobula/actor.h>
 #include <mobula/codec.h>
 #include <mobula/exception.h>
+#include <mobula/generator.h>
 #include <mobula/object_ref.h>
 #include <mobula/options.h>
+#include <mobula/placement_group.h>
 #include <mobula/python.h>
 #include <mobula/registry.h>
+#include <mobula/stream.h>
 #include <mobula/task.h>
 #include <mobula/tensor.h>
 #include <mobula/value.h>

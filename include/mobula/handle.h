@@ -1,5 +1,5 @@
-// Counted references to objects and actors, as ObjectRef and ActorHandle hold them. Programs use those; this
-// header is what they are made of.
+// Counted references to objects, actors and streams, as ObjectRef, ActorHandle and ObjectRefGenerator hold
+// them. Programs use those; this header is what they are made of.
 #pragma once
 
 #include <compare>
@@ -64,8 +64,33 @@ class ActorHold {
 };
 using ActorPtr = std::shared_ptr<const ActorHold>;
 
+/// The reading end of a task that gives its results one by one. One thread at a time. When it goes, items
+/// that were not asked for are freed, and the task ends at its next item.
+class StreamHold {
+ public:
+  StreamHold(const ObjectKey& first, std::weak_ptr<Session> session);
+  StreamHold(const StreamHold&) = delete;
+  StreamHold& operator=(const StreamHold&) = delete;
+  ~StreamHold();
+  /// The task's first item.
+  const ObjectKey& key() const { return key_; }
+  /// The next item, ready or not. Asking says that those before it are consumed.
+  const ObjectPtr& asked();
+  /// The next item once it is there; null at the end. RayTimeoutException; a negative time has no limit.
+  ObjectPtr next(int timeout_ms);
+
+ private:
+  ObjectKey key_;
+  std::weak_ptr<Session> session_;
+  uint32_t index_ = 0;  // of the next item
+  ObjectPtr asked_;
+};
+using StreamPtr = std::shared_ptr<StreamHold>;
+
 /// 32 hex digits; empty for null.
 std::string to_hex(const ObjectPtr& object);
+/// The first item's: 32 hex digits; empty for null.
+std::string to_hex(const StreamPtr& stream);
 /// 16 hex digits; empty for null.
 std::string to_hex(const ActorPtr& actor);
 

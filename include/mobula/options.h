@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <mobula/exception.h>
+#include <mobula/placement_group.h>
 
 namespace mobula::inline v1 {
 
@@ -43,17 +44,6 @@ class RuntimeEnv {
   std::map<std::string, std::string> variables_;
 };
 
-/// Resources that are reserved together. Not to be had yet: CreatePlacementGroup refuses.
-class PlacementGroup {
- public:
-  PlacementGroup() = default;
-  bool Empty() const { return id_ == 0; }
-  uint64_t id() const { return id_; }
-
- private:
-  uint64_t id_ = 0;
-};
-
 /// How the engine is started.
 struct Config {
   /// CPUs to give out; 0: as many as this process may use.
@@ -83,6 +73,8 @@ namespace internal {
 struct GroupOptions {
   uint64_t id = 0;
   int bundle_index = -1;
+  bool outside = false;  // of the group that the parent may be in
+  int captures = -1;     // children run in the group: 1 yes, 0 no, -1 as the parent does
 };
 
 struct TaskOptions {
@@ -91,6 +83,7 @@ struct TaskOptions {
   GroupOptions group;
   std::optional<int> max_retries;
   bool retry_exceptions = false;
+  int items_ahead_max = -1;  // of generators
   std::string runtime_env;
 };
 

@@ -1,5 +1,5 @@
 // Ray's C++ names for Mobula: in a program written for <ray/api.h>, include this instead. What Ray's API has
-// and Mobula has not (Java, metrics, Redis, placement groups) is not here or refuses with an exception;
+// and Mobula has not (Java, metrics, Redis) is not here or refuses with an exception;
 // docs/cpp.md lists it.
 #pragma once
 
@@ -33,6 +33,9 @@ using mobula::ActorHandleXlang;
 using mobula::ActorLifetime;
 using mobula::ObjectRef;
 using mobula::PlacementGroup;
+using mobula::PlacementGroupCreationOptions;
+using mobula::PlacementGroupState;
+using mobula::PlacementStrategy;
 using mobula::PyActorClass;
 using mobula::PyActorMethod;
 using mobula::PyFunction;
@@ -40,12 +43,17 @@ using mobula::RuntimeEnv;
 using mobula::WaitResult;
 
 using mobula::Actor;
+using mobula::CreatePlacementGroup;
 using mobula::ExitActor;
 using mobula::Get;
 using mobula::GetActor;
+using mobula::GetAllPlacementGroups;
 using mobula::GetNamespace;
+using mobula::GetPlacementGroup;
+using mobula::GetPlacementGroupById;
 using mobula::IsInitialized;
 using mobula::Put;
+using mobula::RemovePlacementGroup;
 using mobula::Shutdown;
 using mobula::Task;
 using mobula::Wait;
@@ -125,22 +133,6 @@ inline void Init(RayConfig config, int argc, char** argv) {
 }
 
 inline void Init() { Init(RayConfig()); }
-
-// ---- placement groups: the words compile, making one is refused
-// -----------------------------------------------------
-
-enum class PlacementStrategy { PACK = 0, SPREAD = 1, STRICT_PACK = 2, STRICT_SPREAD = 3, UNRECOGNIZED = -1 };
-
-struct PlacementGroupCreationOptions {
-  std::string name;
-  std::vector<std::unordered_map<std::string, double>> bundles;
-  PlacementStrategy strategy = PlacementStrategy::PACK;
-};
-
-[[noreturn]] inline PlacementGroup CreatePlacementGroup(const PlacementGroupCreationOptions& options) {
-  throw internal::RayException("placement group '" + options.name +
-                               "': C++ programs cannot make placement groups yet; use SetResources");
-}
 
 // ---- logging
 // --------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include <mobula/codec.h>
+#include <mobula/generator.h>
 #include <mobula/serialize.h>
 
 /// MOBULA_REMOTE(Plus, Counter::Create, &Counter::Add); at namespace scope makes these callable. Overloaded
@@ -50,6 +51,7 @@ struct RemoteFunction {
   std::array<std::byte, 16> pointer{};      // to the function or method
   std::type_index of_class = typeid(void);  // whose method, or what the factory makes
   bool is_method = false;
+  bool is_generator = false;
 
   template <typename F>
   F target() const {
@@ -98,6 +100,9 @@ class RemoteCall {
   const std::shared_ptr<void>& object() const { return object_; }
   std::type_index object_type() const { return object_type_; }
   [[noreturn]] void not_a_value() const;
+  /// Hands one item of a generator over; false once nobody wants more.
+  bool give_item(const ValueWriter& item) { return take_item_(item); }
+  void take_items(std::function<bool(const ValueWriter&)> take) { take_item_ = std::move(take); }
 
  private:
   void* self_as(std::type_index wanted) const;
@@ -111,6 +116,7 @@ class RemoteCall {
   std::shared_ptr<void> object_;
   std::type_index object_type_ = typeid(void);
   bool wants_object_ = false;
+  std::function<bool(const ValueWriter&)> take_item_;
 };
 
 // ---- what a function's type says
@@ -221,7 +227,13 @@ void invoke_with(F function, RemoteCall& call, std::index_sequence<I...>) {
     else
       return (call.self<Class>().*function)(pass<ParameterOf<F, I>>(std::get<I>(values))...);
   };
-  if constexpr (std::is_void_v<R>) {
+  if constexpr (kIsGenerator<std::remove_cvref_t<R>>) {
+    for (auto items = run(); const auto* item = items.next();) {
+      ValueWriter out;
+      out.write(*item);
+      if (!call.give_item(out)) break;
+    }
+  } else if constexpr (std::is_void_v<R>) {
     run();
     call.result().null();
   } else {
@@ -244,6 +256,7 @@ void register_one(std::string_view written, F function) {
   entry.invoke = &invoke<F>;
   std::memcpy(entry.pointer.data(), &function, sizeof function);
   entry.is_method = !std::is_void_v<Class>;
+  entry.is_generator = kIsGenerator<std::remove_cvref_t<ResultOf<F>>>;
   if constexpr (!std::is_void_v<Class>)
     entry.of_class = typeid(Class);
   else

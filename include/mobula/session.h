@@ -37,13 +37,22 @@ struct Fetched {
 
 ObjectPtr put(const ValueWriter& value);
 ObjectPtr submit(const RemoteFunction& function, ArgumentList arguments, const TaskOptions& options);
+/// The same for a function whose results come one by one.
+StreamPtr submit_stream(const RemoteFunction& function, ArgumentList arguments, const TaskOptions& options);
 ActorPtr create_actor(const RemoteFunction& factory, ArgumentList arguments, const ActorOptions& options);
 ObjectPtr call(const ActorPtr& actor, std::string_view method, ArgumentList arguments,
                const TaskOptions& options);
+StreamPtr call_stream(const ActorPtr& actor, std::string_view method, ArgumentList arguments,
+                      const TaskOptions& options);
 /// Null when there is no actor of that name. An empty namespace is the job's own.
 ActorPtr find_actor(const std::string& name, const std::string& space);
 void kill(const ActorPtr& actor, bool no_restart);
 void cancel(const ObjectPtr& object, bool force);
+void cancel(const StreamPtr& stream, bool force);
+
+/// The next item, ready or not; or waited for, and null at the end. RayException for a null stream.
+ObjectPtr asked_item(const StreamPtr& stream);
+ObjectPtr next_item(const StreamPtr& stream, int timeout_ms);
 
 /// The values of all, or the first failure thrown.
 std::vector<Fetched> fetch(std::span<const ObjectPtr> objects, int timeout_ms);

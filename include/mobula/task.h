@@ -8,6 +8,7 @@
 #include <mobula/object_ref.h>
 #include <mobula/python.h>
 #include <mobula/session.h>
+#include <mobula/stream.h>
 
 namespace mobula::inline v1 {
 namespace internal {
@@ -87,14 +88,31 @@ class TaskCallerOptions {
   Self& SetMaxRetries(int retries) { return options_.max_retries = retries, self(); }
   /// Whether an exception too makes it run again.
   Self& SetRetryExceptions(bool retry) { return options_.retry_exceptions = retry, self(); }
+  /// Runs it in a bundle of the group; -1: in whichever has room. An empty group: in none, not even the
+  /// parent's.
   Self& SetPlacementGroup(const PlacementGroup& group, int bundle_index) {
-    return options_.group = {group.id(), bundle_index}, self();
+    options_.group.id = group.id();
+    options_.group.outside = group.Empty();
+    return options_.group.bundle_index = bundle_index, self();
+  }
+  /// Whether what it submits itself runs in its group too; as its parent has it unless said.
+  Self& SetPlacementGroupCaptureChildTasks(bool captures) {
+    return options_.group.captures = captures, self();
   }
   Self& SetRuntimeEnv(const RuntimeEnv& env) { return options_.runtime_env = env.Serialize(), self(); }
+  /// Of generators: how many items may exist that the reader has not asked for, or has asked for last; the
+  /// task waits before it makes another. 1 at least; without it there is no limit.
+  Self& SetGeneratorBackpressure(int items) {
+    static_assert(kIsGenerator<std::decay_t<R>>, "only generators give items");
+    return options_.items_ahead_max = items, self();
+  }
 
  protected:
-  ObjectRef<std::decay_t<R>> submit(ArgumentList arguments) const {
-    return ObjectRef<std::decay_t<R>>(internal::submit(*function_, std::move(arguments), options_));
+  ReferenceTo<R> submit(ArgumentList arguments) const {
+    if constexpr (kIsGenerator<std::decay_t<R>>)
+      return ReferenceTo<R>(internal::submit_stream(*function_, std::move(arguments), options_));
+    else
+      return ReferenceTo<R>(internal::submit(*function_, std::move(arguments), options_));
   }
 
  private:
@@ -109,9 +127,10 @@ class TaskCaller : public TaskCallerOptions<TaskCaller<F>, ResultOf<F>> {
  public:
   using TaskCallerOptions<TaskCaller<F>, ResultOf<F>>::TaskCallerOptions;
 
-  /// Submits the call and returns at once. Arguments are values or ObjectRefs of the parameters' types.
+  /// Submits the call and returns at once: an ObjectRef, or of a generator an ObjectRefGenerator. Arguments
+  /// are values or ObjectRefs of the parameters' types.
   template <typename... Args>
-  ObjectRef<std::decay_t<ResultOf<F>>> Remote(Args&&... args) const {
+  ReferenceTo<ResultOf<F>> Remote(Args&&... args) const {
     return this->submit(arguments_for<F>(std::forward<Args>(args)...));
   }
 };
@@ -122,7 +141,7 @@ class PyTaskCaller : public TaskCallerOptions<PyTaskCaller<R>, R> {
   using TaskCallerOptions<PyTaskCaller<R>, R>::TaskCallerOptions;
 
   template <typename... Args>
-  ObjectRef<std::decay_t<R>> Remote(Args&&... args) const {
+  ReferenceTo<R> Remote(Args&&... args) const {
     return this->submit(arguments_as_they_are(std::forward<Args>(args)...));
   }
 };
@@ -150,6 +169,12 @@ internal::PyTaskCaller<R> Task(const PyFunction<R>& function) {
 template <typename T>
 void Cancel(const ObjectRef<T>& object, bool force = false) {
   internal::cancel(object.object(), force);
+}
+
+/// Cancels a generator: its items end with an error. Dropping the last ObjectRefGenerator ends it quietly.
+template <typename T>
+void Cancel(const ObjectRefGenerator<T>& generator, bool force = false) {
+  internal::cancel(generator.stream(), force);
 }
 
 }  // namespace mobula::inline v1

@@ -100,6 +100,8 @@ def init(
         namespace: where named actors live; a random one by default.
         runtime_env: env_vars, working_dir and py_modules (local folders) for all workers.
         log_to_driver: False keeps the workers' output to themselves.
+        _metrics_export_port: serve the metrics at http://127.0.0.1:<port>/metrics (0: any free port, which
+            address_info["metrics_export_port"] names); MOBULA_METRICS_EXPORT_PORT does the same.
         more: Ray's options for dashboards, logs, daemons and the like (include_dashboard, logging_level,
         _temp_dir,
             _system_config, ...) are accepted and mean nothing here; others raise TypeError.
@@ -219,7 +221,9 @@ def nodes() -> list[dict[str, Any]]:
             "NodeManagerAddress": "127.0.0.1",
             "NodeManagerHostname": "localhost", "NodeName": "127.0.0.1", "NodeManagerPort": 0,
             "ObjectManagerPort": 0,
-            "ObjectStoreSocketName": "", "RayletSocketName": "", "MetricsExportPort": 0, "DeathReason": 0,
+            "ObjectStoreSocketName": "", "RayletSocketName": "", "DeathReason": 0,
+            "DeathReasonMessage": "", "RuntimeEnvAgentPort": 0,
+            "MetricsExportPort": _driver.state.metrics_port,
             "Resources": _whole(node["total"]), "Labels": node["labels"],
         }
         for node in _core.cluster()
@@ -277,9 +281,12 @@ def cpp_actor_class(create_function_name: str, class_name: str) -> Any:
     return cross_language.cpp_actor_class(create_function_name, class_name)
 
 
-def timeline(filename: str | None = None) -> list[Any]:
-    """A trace of all tasks. Not available yet."""
-    raise NotImplementedError("timeline() is not available yet")
+def timeline(filename: str | None = None) -> list[dict[str, Any]] | None:
+    """A trace of the latest 10,000 attempts of tasks that have ended: a list of events, or, with `filename`,
+    a JSON file that Perfetto (ui.perfetto.dev) and chrome://tracing open."""
+    from mobula import _timeline
+
+    return _timeline.dump(filename)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,5 +1,5 @@
 from asyncio import Future as AsyncFuture
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
@@ -91,7 +91,7 @@ def open_driver(
     """Starts an embedded engine and makes it this process's."""
 
 def close() -> None:
-    """Ends the engine; nothing is left of it."""
+    """Ends the engine; nothing is left of it but its metrics."""
 
 def forget() -> None:
     """In a forked child: the engine is the parent's."""
@@ -119,6 +119,11 @@ def cluster() -> list[dict[str, Any]]:
 def stats() -> dict[str, int]:
     """Figures of the store and the tables."""
 
+def record_sites(own_folder: str) -> None:
+    """
+    From now on the engine is told where tasks and values are made: outside of this folder.
+    """
+
 def snapshot(table: str) -> str:
     """A table of the state API, as JSON."""
 
@@ -135,6 +140,21 @@ def create_actor(
 
 def find_actor(name: str, space: str) -> tuple[int, bytes, int]:
     """(number, handle, session)"""
+
+def create_group(bundles: Sequence[dict], nodes: Sequence[str], strategy: int, name: str, space: str, detached: bool) -> tuple:
+    """Asks for a placement group: (number, whether it can ever be placed)."""
+
+def remove_group(group: int) -> None:
+    """Removes a placement group."""
+
+def watch_group(group: int, value: bytes) -> ObjectRef[Any]:
+    """A reference that becomes the value once the group is placed."""
+
+def wait_group(group: int, timeout: object | None) -> bool:
+    """Whether the group is placed in time."""
+
+def groups() -> list:
+    """All placement groups."""
 
 def kill_actor(actor: int, no_restart: bool) -> None:
     """Ends an actor's process."""
@@ -265,6 +285,64 @@ def plain_actor(handle: bytes) -> tuple[str, bool, bytes, int, bytes] | None:
     """
     (class name, C++?, definition, max_task_retries, Python's part) of a handle that C++ made; else None.
     """
+
+class MetricSeries:
+    """One metric with one set of tags, as this process sees it."""
+
+    def add(self, amount: float) -> None:
+        """Raises a counter."""
+
+    def set(self, value: float) -> None:
+        """Sets a gauge."""
+
+    def observe(self, value: float) -> None:
+        """Counts a value of a histogram."""
+
+def metric_series(kind: int, key: str, bounds: Sequence[float]) -> object:
+    """
+    The series of a key (1 counter, 2 gauge, 3 histogram); None when the table is full.
+    """
+
+def metric_rows() -> list:
+    """
+    (kind, key, pid of a gauge's process, bounds, values) of this process and its workers.
+    """
+
+def metrics_refused() -> int:
+    """How many series found no room."""
+
+class CollectiveGroup:
+    """A member's place in a group; every call gives None or (code, message)."""
+
+    def all_reduce(self, array: object, type: str, op: int) -> object:
+        """In place, on all ranks."""
+
+    def reduce(self, array: object, type: str, op: int, root: int) -> object:
+        """In place, on rank `root`."""
+
+    def reduce_scatter(self, arrays: list, result: object, type: str, op: int) -> object:
+        """`result` gets the combination of all ranks' arrays[own rank]."""
+
+    def all_gather(self, array: object, results: list, type: str) -> object:
+        """results[r] gets rank r's array."""
+
+    def broadcast(self, array: object, type: str, root: int) -> object:
+        """All get rank `root`'s array."""
+
+    def barrier(self) -> object:
+        """Waits for all ranks."""
+
+    def send(self, array: object, type: str, to: int) -> object:
+        """Sends to one rank."""
+
+    def receive(self, array: object, type: str, source: int) -> object:
+        """Receives from one rank."""
+
+    def leave(self) -> None:
+        """Tells the others that this rank does not come any more."""
+
+def join_collective_group(meeting: str, name: str, world: int, rank: int, timeout_ms: int) -> tuple:
+    """Waits for all ranks: (group, None) or (None, (code, message))."""
 
 def encode(value: object | None) -> bytes:
     """A value as the bytes of an envelope."""

@@ -20,10 +20,10 @@ MEANINGLESS = {
     "logging_format", "logging_config", "job_config", "local_mode", "enable_resource_isolation",
     "cgroup_path", "system_reserved_cpu", "system_reserved_memory", "proxy_server_url",
     "_enable_object_reconstruction", "_plasma_directory", "_node_ip_address", "_driver_object_store_memory",
-    "_redis_username", "_redis_password", "_temp_dir", "_metrics_export_port", "_system_config",
+    "_redis_username", "_redis_password", "_temp_dir", "_system_config",
     "_tracing_startup_hook", "_node_name", "storage", "dashboard_agent_listen_port",
 }  # fmt: skip
-_OWN = {"_memory", "_spill_folder", "_workers_max", "object_spilling_directory"}
+_OWN = {"_memory", "_metrics_export_port", "_spill_folder", "_workers_max", "object_spilling_directory"}
 
 
 class State:
@@ -34,6 +34,7 @@ class State:
     job: dict[str, Any] = {}
     job_environment: dict[str, Any] = {}
     temporary_folder = ""
+    metrics_port = 0
 
 
 state = State()
@@ -119,10 +120,21 @@ def init(
     job = _make_job_config(runtime_env)
     try:
         _open(amounts, object_store_memory, labels, job, log_to_driver is not False, more)
+        _serve_metrics(more.get("_metrics_export_port"))
     except BaseException:
+        if _core.is_open():
+            _core.close()
         _environment.remove_job(state.job)
         raise
     return _context()
+
+
+def _serve_metrics(port: int | None) -> None:
+    port = _environment.metrics_port() if port is None else port
+    if port is not None:
+        from mobula.util import _metrics_export
+
+        state.metrics_port = _metrics_export.serve(port)
 
 
 def _open(
@@ -148,6 +160,7 @@ def _open(
         workers_max=more.get("_workers_max") or 0,
     )
     _register_once()
+    _environment.record_sites()
     for module in ("asyncio", "concurrent.futures", "traceback", "inspect"):
         _core.preload(module)
     if "numpy" in sys.modules:
@@ -164,11 +177,19 @@ def shutdown(_exiting_interpreter: bool = False) -> None:
     runs = sys.modules.get("mobula.data.exec.run")
     if runs is not None:
         runs.end_all()
+    _stop_metrics("stop")
     _core.close()
     state.info = None
     if state.job:
         _environment.remove_job(state.job)
         state.job = {}
+
+
+def _stop_metrics(how: str) -> None:
+    export = sys.modules.get("mobula.util._metrics_export")
+    if export is not None:
+        getattr(export, how)()
+    state.metrics_port = 0
 
 
 _registered = False
@@ -187,6 +208,7 @@ def _forget() -> None:
     if not is_worker():
         _core.forget()
         state.info, state.job = None, {}
+        _stop_metrics("forget")
         futures = sys.modules.get("mobula._futures")
         if futures is not None:
             futures.forget()
@@ -197,6 +219,7 @@ def _context() -> Context:
     return Context(
         node_ip_address="127.0.0.1", node_id=info.get("node_id", ""), address="local", gcs_address="local",
         session_dir=state.temporary_folder, webui_url="", session=info.get("session", 0),
+        metrics_export_port=state.metrics_port,
     )  # fmt: skip
 
 

@@ -74,6 +74,18 @@ def apply(packed: str) -> None:
     os.environ.update(unpack(packed).get("env_vars", {}))
 
 
+def records_sites() -> bool:
+    """Whether the state API is to show where tasks and values are made."""
+    names = ("MOBULA_RECORD_REF_CREATION_SITES", "RAY_record_ref_creation_sites")
+    return any(os.environ.get(name, "").lower() in ("1", "true") for name in names)
+
+
+def record_sites() -> None:
+    """Has the engine told of it, if so; in the driver and in each worker."""
+    if records_sites():
+        _core.record_sites(os.path.join(os.path.dirname(os.path.abspath(__file__)), ""))
+
+
 # -- accelerators --------------------------------------------------------------------------------------------
 
 
@@ -90,6 +102,24 @@ def show_devices(visible: str | None) -> None:
         os.environ.pop("CUDA_VISIBLE_DEVICES", None)
     else:
         os.environ["CUDA_VISIBLE_DEVICES"] = visible
+
+
+# -- what the machine's operators set ------------------------------------------------------------------------
+
+
+def metrics_port() -> int | None:
+    """The port to serve metrics on, as MOBULA_METRICS_EXPORT_PORT says; None: they are not served."""
+    text = os.environ.get("MOBULA_METRICS_EXPORT_PORT", "")
+    if not text:
+        return None
+    if not text.isdigit() or int(text) > 65535:
+        raise ValueError(f"MOBULA_METRICS_EXPORT_PORT={text!r} is not a port")
+    return int(text)
+
+
+def cloud_instance_id() -> str:
+    """The machine's name in its cloud, as RAY_CLOUD_INSTANCE_ID says."""
+    return os.environ.get("RAY_CLOUD_INSTANCE_ID", "")
 
 
 # -- the job's folders -------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from builtins import int as number_type
     from typing import Any, ClassVar, TypeVar
 
     Kind = TypeVar("Kind", bound="AnyID")
@@ -31,14 +32,21 @@ class AnyID:
         return cls(bytes(cls.SIZE))
 
     @classmethod
-    def from_hex(cls: type[Kind], digits: str) -> Kind:
-        """The id whose hex() gives `digits`."""
-        return cls(bytes.fromhex(digits))
+    def from_hex(cls: type[Kind], hex_id: str) -> Kind:
+        """The id whose hex() gives `hex_id`."""
+        return cls(bytes.fromhex(hex_id))
 
     @classmethod
-    def from_binary(cls: type[Kind], binary: bytes) -> Kind:
-        """The id whose binary() gives `binary`."""
-        return cls(binary)
+    def from_binary(cls: type[Kind], id_bytes: bytes) -> Kind:
+        """The id whose binary() gives `id_bytes`."""
+        return cls(id_bytes)
+
+    @classmethod
+    def from_random(cls: type[Kind]) -> Kind:
+        """An id that nothing has."""
+        import os
+
+        return cls(os.urandom(cls.SIZE))
 
     @classmethod
     def from_number(cls: type[Kind], number: int) -> Kind:
@@ -60,6 +68,12 @@ class AnyID:
     def is_nil(self) -> bool:
         """True for the id that names nothing."""
         return not any(self._bytes)
+
+    def redis_shard_hash(self) -> int:
+        """A hash that is the same in every process."""
+        import zlib
+
+        return zlib.crc32(self._bytes)
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self._bytes == other._bytes
@@ -122,6 +136,15 @@ class JobID(AnyID):
 
     SIZE = 4
     __slots__ = ()
+
+    @classmethod
+    def from_int(cls, value: number_type) -> JobID:
+        """The id of a job's number."""
+        return cls.from_number(value)
+
+    def int(self) -> number_type:
+        """The job's number."""
+        return self.number()
 
 
 class NodeID(AnyID):

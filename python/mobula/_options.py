@@ -125,6 +125,7 @@ def _groups(name: str, value: Any) -> None:
 
 
 _NUMBER = (int, float, _NONE)
+_NO_NODE = "0" * 56
 _COMMON: dict[str, Option] = {
     "accelerator_type": Option((str, _NONE)),
     "memory": Option(_NUMBER, _quantity),
@@ -196,6 +197,12 @@ def validate(table: dict[str, Option], options: Options, what: str) -> None:
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise ValueError(f"unknown option {name!r} for {what}.{hint} Known: {', '.join(sorted(table))}")
         option.validate(name, value)
+    group = options.get("placement_group", "default")
+    if options.get("scheduling_strategy") is not None and group is not None and group != "default":
+        raise ValueError(
+            "options 'scheduling_strategy' and 'placement_group' exclude each other: use "
+            "scheduling_strategy=PlacementGroupSchedulingStrategy(group)"
+        )
 
 
 def amounts(options: Options, default_cpus: float) -> dict[str, float]:
@@ -220,18 +227,19 @@ def pack_exceptions(kinds: Any) -> bytes:
     return b"" if isinstance(kinds, bool) or kinds is None else _core.encode(tuple(kinds))
 
 
-def placement(options: Options) -> Options:
-    """The fields of a spec for scheduling_strategy, label_selector and placement_group."""
+def placement(options: Options, need: dict[str, float]) -> Options:
+    """The fields of a spec for scheduling_strategy, label_selector and placement_group. `need`: what has to
+    fit into a bundle."""
     strategy = options.get("scheduling_strategy")
-    group = options.get("placement_group", "default")
     if options.get("label_selector") or options.get("fallback_strategy"):
-        return _by_label(options)
-    if strategy is None and group not in ("default", None):
-        from mobula.util.scheduling_strategies import PlacementGroupSchedulingStrategy
-
-        strategy = PlacementGroupSchedulingStrategy(group, options.get("placement_group_bundle_index", -1))
-    if strategy is None or strategy == "DEFAULT":
-        return {}
+        labelled = _by_label(options)
+        group = getattr(strategy, "placement_group", options.get("placement_group", "default"))
+        if labelled["node"] == _NO_NODE or group is None or group == "default":
+            return labelled
+    if strategy is None:
+        return _by_group(options, need)
+    if strategy == "DEFAULT":
+        return {"outside": True}
     if strategy == "SPREAD":
         return {"spread": True}
     if isinstance(strategy, str):
@@ -241,7 +249,25 @@ def placement(options: Options) -> Options:
     fields = getattr(strategy, "_spec_fields", None)
     if fields is None:
         raise TypeError(f"scheduling_strategy must be a string or a strategy object, not {strategy!r}")
-    return fields()  # type: ignore[no-any-return]
+    return fields(need)  # type: ignore[no-any-return]
+
+
+def _by_group(options: Options, need: dict[str, float]) -> Options:
+    """By the option placement_group; without it the group of the parent, if that captures its children."""
+    group = options.get("placement_group", "default")
+    index = options.get("placement_group_bundle_index", -1)
+    captures = options.get("placement_group_capture_child_tasks")
+    if not isinstance(group, str):
+        from mobula.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+        return PlacementGroupSchedulingStrategy(group, index, captures)._spec_fields(need)
+    if group != "default":
+        raise ValueError(
+            f"option 'placement_group' must be a PlacementGroup, 'default' or None, not {group!r}"
+        )
+    if index != -1:
+        raise ValueError(f"option 'placement_group_bundle_index'={index} needs a 'placement_group'")
+    return {} if captures is None else {"captures": captures}
 
 
 def _by_label(options: Options) -> Options:
@@ -254,7 +280,7 @@ def _by_label(options: Options) -> Options:
         for node in _core.cluster():
             if node_matches(node["labels"], selector):
                 return {"node": node["id"], "soft": False}
-    return {"node": "0" * 56, "soft": False}
+    return {"node": _NO_NODE, "soft": False}
 
 
 def streaming(num_returns: Any, generates: bool) -> int:

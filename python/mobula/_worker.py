@@ -63,6 +63,7 @@ def _enter_job(config: str) -> None:
     environment = job.get("environment")
     if environment:
         _environment.enter_job(environment)
+    _environment.record_sites()
     random = sys.modules.get("numpy.random")
     if random is not None:
         random.seed()  # else all workers would draw the zygote's numbers

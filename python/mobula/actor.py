@@ -355,15 +355,16 @@ def _spec_fields(made: ActorClass, groups: str) -> Options:
     options = made._options
     named = any(options.get(key) is not None for key in ("num_cpus", "num_gpus", "resources", "memory"))
     held = _options.amounts(options, 1 if named else 0)
+    need = held if named else {**held, "CPU": 1}
     return {
         "function": made._definition.export(),
         "name": f"{made.__name__}.__init__",
         "resources": held,
-        "placement_resources": held if named else {**held, "CPU": 1},
+        "placement_resources": need,
         "runtime_env": _packed_environment(options.get("runtime_env")),
         "nested": made._definition.refs,
         "group": groups,
-        **_options.placement(options),
+        **_options.placement(options, need),
     }
 
 
@@ -418,3 +419,19 @@ def own_handle() -> ActorHandle:
     digest = _pickling.loaded[id(actor_class)][1]
     description = Description(actor_class.__name__, digest, methods_of(actor_class), 0, None, -1)
     return ActorHandle(info["actor"], _core.session(), unpack_description(description.packed()), False)
+
+
+_ELSEWHERE = {  # names that Ray's module has too
+    "ActorAlreadyExistsError": "mobula.exceptions",
+    "AsyncioActorExit": "mobula.exceptions",
+    "ObjectRefGenerator": "mobula._refs",
+    "PlacementGroupSchedulingStrategy": "mobula.util.scheduling_strategies",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ELSEWHERE:
+        raise AttributeError(f"module 'mobula.actor' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_ELSEWHERE[name]), name)

@@ -56,6 +56,15 @@ def _export(name: str) -> bytes:
     return digest
 
 
+def _results(options: dict[str, Any]) -> dict[str, int]:
+    """One value, or of a C++ generator a stream: num_returns="streaming"."""
+    ahead = options.get("_generator_backpressure_num_objects")
+    return {
+        "returns": _options.streaming(options.get("num_returns"), False),
+        "backpressure": -1 if ahead is None else ahead,
+    }
+
+
 class CppFunction(_core.TaskCaller):
     """A C++ function whose calls are tasks."""
 
@@ -66,7 +75,8 @@ class CppFunction(_core.TaskCaller):
         raise TypeError(f"remote functions cannot be called directly: write {self.name}.remote(...)")
 
     def options(self, **options: Any) -> CppFunction:
-        """The same function with other options: num_cpus, num_gpus, resources, max_retries, name, ..."""
+        """The same function with other options: num_cpus, num_gpus, resources, max_retries, name, ...;
+        num_returns="streaming" for a generator."""
         _options.validate(_options.TASK_OPTIONS, options, "tasks")
         return CppFunction(self.name, {**self._options, **options})
 
@@ -80,8 +90,9 @@ class CppFunction(_core.TaskCaller):
             "resources": _options.amounts(options, 1),
             "max_retries": 3 if retries is None else retries,
             "retry_exceptions": bool(options.get("retry_exceptions")),
+            **_results(options),
             "runtime_env": _core.runtime_env(),
-            **_options.placement(options),
+            **_options.placement(options, _options.amounts(options, 1)),
         }
         self._fill(fields, None)
 
@@ -121,6 +132,7 @@ class CppMethod(Method):
             "method": self.method,
             "cpp": True,
             "max_retries": self.description.max_task_retries if retries is None else retries,
+            **_results(self.options),
         }
         self._fill(fields, None)
 
@@ -150,14 +162,15 @@ class CppActorClass:
         options = self._options
         named = any(options.get(key) is not None for key in ("num_cpus", "num_gpus", "resources", "memory"))
         held = _options.amounts(options, 1 if named else 0)
+        need = held if named else {**held, "CPU": 1}
         spec = {
             "function": _export(self.factory),
             "name": f"{self.class_name}.__init__",
             "cpp": True,
             "resources": held,
-            "placement_resources": held if named else {**held, "CPU": 1},
+            "placement_resources": need,
             "runtime_env": _core.runtime_env(),
-            **_options.placement(options),
+            **_options.placement(options, need),
         }
         retries, concurrency = options.get("max_task_retries") or 0, options.get("max_concurrency") or 1
         description = OpenDescription(self.class_name, spec["function"], True, retries)

@@ -20,6 +20,24 @@ class RayError(Exception):
     def __init__(self, *args: object) -> None:
         super().__init__(*(args or (_first_line(type(self)),)))
 
+    def to_bytes(self) -> bytes:
+        """The error as bytes, for from_bytes() in any process of this program."""
+        from mobula import _core
+
+        return _core.encode(self)
+
+    @staticmethod
+    def from_bytes(b: bytes) -> Any:
+        """The error that to_bytes() wrote."""
+        from mobula import _core
+
+        return _core.decode(b)
+
+    @staticmethod
+    def from_ray_exception(ray_exception: Any) -> Any:
+        """The error whose bytes are `ray_exception.serialized_exception`."""
+        return RayError.from_bytes(ray_exception.serialized_exception)
+
 
 def _first_line(kind: type) -> str:
     return (kind.__doc__ or kind.__name__).strip().splitlines()[0]
@@ -368,6 +386,8 @@ _PAYLOAD: tuple[type[Exception], ...] = (
     PendingCallsLimitExceeded,
     TaskUnschedulableError,
     TaskPlacementGroupRemoved,
+    ActorPlacementGroupRemoved,
+    ActorUnschedulableError,
 )
 
 

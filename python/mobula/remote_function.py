@@ -79,13 +79,14 @@ class RemoteFunction(_core.TaskCaller):
         retries = options.get("max_retries")
         kinds = options.get("retry_exceptions", False)
         backpressure = options.get("_generator_backpressure_num_objects")
+        need = _options.amounts(options, 1)
         fields = {
             "function": self._definition.export(),
             "name": options.get("name") or self.name,
             "returns": _options.streaming(
                 options.get("num_returns"), _signature.is_generator(self._function)
             ),
-            "resources": _options.amounts(options, 1),
+            "resources": need,
             "max_retries": 3 if retries is None else retries,
             "retry_exceptions": bool(kinds),
             "retry_on": _options.pack_exceptions(kinds),
@@ -93,7 +94,7 @@ class RemoteFunction(_core.TaskCaller):
             "max_calls": options.get("max_calls", 1 if gpus > 0 else 0),
             "runtime_env": _packed_environment(options.get("runtime_env")),
             "nested": self._definition.refs,
-            **_options.placement(options),
+            **_options.placement(options, need),
         }
         self._fill(fields, self.signature)
 
@@ -120,7 +121,7 @@ def _check_now(options: dict[str, Any]) -> None:
     """Errors in these belong to the call of options(), not to that of remote()."""
     _packed_environment(options.get("runtime_env"))
     if isinstance(options.get("scheduling_strategy"), str):
-        _options.placement({"scheduling_strategy": options["scheduling_strategy"]})
+        _options.placement({"scheduling_strategy": options["scheduling_strategy"]}, {})
 
 
 def make(function: Any, options: dict[str, Any]) -> RemoteFunction:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from mobula import _core
-from mobula._ids import ActorID, JobID, NodeID, TaskID, WorkerID
+from mobula._ids import ActorID, JobID, NodeID, PlacementGroupID, TaskID, WorkerID
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class RuntimeContext:
     @property
     def should_capture_child_tasks_in_placement_group(self) -> bool:
         """Whether tasks started here run in the same placement group."""
-        return False
+        return bool((self._actor or self._call).get("captures"))
 
     @property
     def gcs_address(self) -> str:
@@ -189,6 +189,12 @@ class RuntimeContext:
         digits = self.get_actor_id()
         return ActorID.from_hex(digits) if digits else None
 
+    @property
+    def current_placement_group_id(self) -> PlacementGroupID | None:
+        """get_placement_group_id() as an object."""
+        digits = self.get_placement_group_id()
+        return PlacementGroupID.from_hex(digits) if digits else None
+
     def get_resource_ids(self) -> dict[str, list[str]]:
         """get_accelerator_ids() by its older name."""
         return self.get_accelerator_ids()
@@ -220,3 +226,11 @@ _context = RuntimeContext()
 def get_runtime_context() -> RuntimeContext:
     """Who and where this process, task and actor are."""
     return _context
+
+
+def __getattr__(name: str) -> Any:
+    if name != "RuntimeEnv":
+        raise AttributeError(f"module 'mobula.runtime_context' has no attribute {name!r}")
+    from mobula.runtime_env import RuntimeEnv
+
+    return RuntimeEnv

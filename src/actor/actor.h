@@ -22,12 +22,14 @@ struct ActorRecord {
   ActorSpec spec;
   State state = State::kStarting;
   WorkerId worker;            // while kAlive, or while its constructor runs
+  WorkerId last_worker;       // the last one that it had
   int32_t restarts_left = 0;  // -1: no end
   uint32_t restarts = 0;
   std::string death_cause;
-  std::map<ClientId, std::deque<TaskId>> queues;  // calls not sent yet, by caller
-  std::set<TaskId> sent;                          // calls in the worker's ring or begun
-  bool unreferenced = false;                      // no handle is left: it ends when its calls have
+  PayloadKind death_kind = PayloadKind::kActorDied;  // what calls of a dead one are told
+  std::map<ClientId, std::deque<TaskId>> queues;     // calls not sent yet, by caller
+  std::set<TaskId> sent;                             // calls in the worker's ring or begun
+  bool unreferenced = false;                         // no handle is left: it ends when its calls have
 
   size_t pending() const;
 };

@@ -72,8 +72,20 @@ TaskSpec spec_of(const RemoteFunction& function, ArgumentList& arguments, const 
     spec.placement_group = GroupId{group.id};
     spec.bundle_index = group.bundle_index;
   }
+  if (group.outside) spec.placement = Placement::kNoGroup;
+  spec.captures = static_cast<int8_t>(group.captures);
   fill_arguments(spec, arguments);
   return spec;
+}
+
+/// How many results, and of a stream how far ahead it may be.
+void set_results(TaskSpec& spec, const TaskOptions& options, int32_t returns) {
+  spec.returns = returns;
+  spec.backpressure_items = options.items_ahead_max;
+  if (options.items_ahead_max == 0 || options.items_ahead_max < -1) {
+    throw RayException("SetGeneratorBackpressure(" + std::to_string(options.items_ahead_max) +
+                       "): 1 item at least, or -1 for any number");
+  }
 }
 
 void check_python(const Session& session, const RemoteFunction& function) {
@@ -135,20 +147,39 @@ ObjectPtr put(const ValueWriter& value) {
   return session->adopt(unwrap(session->engine().put(std::move(made)), "Put"));
 }
 
-ObjectPtr submit(const RemoteFunction& function, ArgumentList arguments, const TaskOptions& options) {
-  auto session = require_session();
-  check_python(*session, function);
+namespace {
+
+TaskId submit_task(Session& session, const RemoteFunction& function, ArgumentList& arguments,
+                   const TaskOptions& options, int32_t returns) {
+  check_python(session, function);
   TaskSpec spec = spec_of(function, arguments, options.name, options.runtime_env, options.group);
   spec.resources = amounts_of(options.resources);
   if (options.resources.empty()) spec.resources["CPU"] = kResourceUnit;
   spec.max_retries = options.max_retries.value_or(kTaskRetries);
   spec.retry_exceptions = options.retry_exceptions;
   if (spec.resources.contains("GPU")) spec.max_calls = 1;  // the GPU's memory is given back with the process
-  if (Status known = session->define(function); !known.is_ok()) throw_status(known, function.name);
+  set_results(spec, options, returns);
+  if (Status known = session.define(function); !known.is_ok()) throw_status(known, function.name);
   std::vector<TaskSpec> specs;
   specs.push_back(std::move(spec));
-  const TaskId task = unwrap(session->engine().submit(std::move(specs)), function.name).front();
+  return unwrap(session.engine().submit(std::move(specs)), function.name).front();
+}
+
+StreamPtr stream_of(const std::shared_ptr<Session>& session, TaskId task) {
+  return std::make_shared<StreamHold>(ObjectKey{task.value, 0, session->engine().session()}, session);
+}
+
+}  // namespace
+
+ObjectPtr submit(const RemoteFunction& function, ArgumentList arguments, const TaskOptions& options) {
+  auto session = require_session();
+  const TaskId task = submit_task(*session, function, arguments, options, 1);
   return session->adopt({task, 0, session->engine().session()});
+}
+
+StreamPtr submit_stream(const RemoteFunction& function, ArgumentList arguments, const TaskOptions& options) {
+  auto session = require_session();
+  return stream_of(session, submit_task(*session, function, arguments, options, kStreaming));
 }
 
 ActorPtr create_actor(const RemoteFunction& factory, ArgumentList arguments, const ActorOptions& options) {
@@ -186,11 +217,12 @@ ActorPtr create_actor(const RemoteFunction& factory, ArgumentList arguments, con
   return actor;
 }
 
-ObjectPtr call(const ActorPtr& actor, std::string_view method, ArgumentList arguments,
-               const TaskOptions& options) {
+namespace {
+
+TaskId call_method(Session& session, const ActorPtr& actor, std::string_view method, ArgumentList& arguments,
+                   const TaskOptions& options, int32_t returns) {
   if (actor == nullptr)
     throw RayException("a handle that refers to no actor was called: " + std::string(method));
-  auto session = require_session();
   const ActorKey& key = actor->key();
   TaskSpec spec;
   spec.function = {key.definition_high, key.definition_low};
@@ -201,11 +233,26 @@ ObjectPtr call(const ActorPtr& actor, std::string_view method, ArgumentList argu
   spec.language = key.python ? Language::kPython : Language::kCpp;
   spec.actor = ActorId{key.id};
   spec.max_retries = options.max_retries.value_or(key.max_task_retries);
+  set_results(spec, options, returns);
   fill_arguments(spec, arguments);
   std::vector<TaskSpec> calls;
   calls.push_back(std::move(spec));
-  const TaskId task = unwrap(session->engine().call(std::move(calls)), std::string(method)).front();
+  return unwrap(session.engine().call(std::move(calls)), std::string(method)).front();
+}
+
+}  // namespace
+
+ObjectPtr call(const ActorPtr& actor, std::string_view method, ArgumentList arguments,
+               const TaskOptions& options) {
+  auto session = require_session();
+  const TaskId task = call_method(*session, actor, method, arguments, options, 1);
   return session->adopt({task, 0, session->engine().session()});
+}
+
+StreamPtr call_stream(const ActorPtr& actor, std::string_view method, ArgumentList arguments,
+                      const TaskOptions& options) {
+  auto session = require_session();
+  return stream_of(session, call_method(*session, actor, method, arguments, options, kStreaming));
 }
 
 ActorPtr find_actor(const std::string& name, const std::string& space) {
@@ -228,6 +275,17 @@ void cancel(const ObjectPtr& object, bool force) {
   auto session = require_session();
   const ObjectId id = ids_of({&object, 1}, session->engine().session(), "Cancel").front();
   Status cancelled = session->engine().cancel(id, {.force = force, .recursive = true});
+  if (!cancelled.is_ok()) throw_status(cancelled, "Cancel");
+}
+
+void cancel(const StreamPtr& stream, bool force) {
+  if (stream == nullptr) throw RayException("Cancel of a generator that refers to no task");
+  auto session = require_session();
+  const ObjectKey& key = stream->key();
+  if (key.session != session->engine().session())
+    throw RaySystemException("Cancel: the generator belongs to an earlier Init(), which has been shut down");
+  Status cancelled =
+      session->engine().cancel({TaskId{key.task}, 0, key.session}, {.force = force, .recursive = true});
   if (!cancelled.is_ok()) throw_status(cancelled, "Cancel");
 }
 

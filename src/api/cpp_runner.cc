@@ -48,7 +48,9 @@ CppRunner::CppRunner(Worker& worker, CppRunnerOptions options)
     : worker_(worker),
       sets_environment_(!options.runs_python),
       devices_(devices_of_job()),
-      executor_(&worker.engine()) {
+      executor_(&worker.engine(), [&worker](TaskId stream, uint32_t index, Value item) {
+        return worker.stream_item(stream, index, std::move(item));
+      }) {
   open_session(std::make_shared<Session>(worker.engine(), std::move(options.space), options.runs_python));
 }
 

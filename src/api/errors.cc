@@ -86,6 +86,8 @@ void throw_payload(const Payload& payload) {
     case PayloadKind::kWorkerCrashed:
       throw RayWorkerException(text);
     case PayloadKind::kActorDied:
+    case PayloadKind::kActorGroupRemoved:
+    case PayloadKind::kActorUnschedulable:
       throw RayActorException(text);
     case PayloadKind::kActorUnavailable:
       throw RayActorUnavailableException(text);

@@ -73,6 +73,14 @@ std::pair<std::string, std::string> split_definition(const std::string& definiti
   return {definition.substr(0, at), definition.substr(at + 1)};
 }
 
+/// A generator's results are asked for one by one, those of all others at once.
+void check_results(const RemoteFunction& function, const Assignment& assignment) {
+  if (function.is_generator == (assignment.returns == kStreaming)) return;
+  throw RayException(function.name + (function.is_generator
+                                          ? " is a generator: its values have to be read as a stream"
+                                          : " is no generator: it has one value, and no stream of them"));
+}
+
 }  // namespace
 
 RemoteCall::RemoteCall(const RemoteFunction& function, std::vector<ValueReader> arguments, void* self,
@@ -131,9 +139,22 @@ Executor::Instance Executor::instance_of(ActorId actor) {
   return found->second;
 }
 
+void Executor::stream_to_reader(RemoteCall& call, const Assignment& assignment) {
+  if (take_item_ == nullptr) throw RayException(assignment.name + " is a generator: it cannot run here");
+  call.take_items([this, &assignment, index = uint32_t{0}](const ValueWriter& item) mutable {
+    const auto what = [&] { return "item " + std::to_string(index) + " of " + assignment.name; };
+    Result<Value> value = make_value(engine_, item);
+    if (!value.is_ok()) throw_status(value.status(), what());
+    const Status taken = take_item_(assignment.task, index, std::move(*value));
+    if (!taken.is_ok() && taken.code() != Code::kCancelled) throw_status(taken, what());
+    ++index;
+    return taken.is_ok();
+  });
+}
+
 Executed Executor::call(const Assignment& assignment) {
   const bool is_call = !assignment.actor.is_nil() && !assignment.creates_actor;
-  if (assignment.returns < 0 || assignment.returns > 1) {
+  if (assignment.returns != kStreaming && (assignment.returns < 0 || assignment.returns > 1)) {
     throw RayException("C++ functions have one result; " + std::to_string(assignment.returns) +
                        " were asked for");
   }
@@ -151,8 +172,10 @@ Executed Executor::call(const Assignment& assignment) {
     function = &function_for(assignment);
     if (function->is_method) throw RayFunctionNotFound(function->name + " is a method: call it on an actor");
   }
+  check_results(*function, assignment);
   RemoteCall call(*function, arguments_of(assignment), self.object.get(), self.type);
   if (assignment.creates_actor) call.want_object();
+  if (function->is_generator) stream_to_reader(call, assignment);
   function->invoke(*function, call);
   if (assignment.creates_actor) {
     if (call.object() == nullptr) throw RayException(function->name + " returns no pointer to a new object");

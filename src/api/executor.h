@@ -4,11 +4,13 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <typeindex>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "api/registry.h"
@@ -25,10 +27,15 @@ struct Executed {
   std::vector<ActorPtr> actors;
 };
 
+/// Takes item `index` of a stream; `cancelled` once nobody reads it.
+using TakeItem = std::function<Status(TaskId stream, uint32_t index, Value item)>;
+
 class Executor {
  public:
-  /// `engine` takes large results; null where there is none, and all results stay inline.
-  explicit Executor(Engine* engine) : engine_(engine) {}
+  /// `engine` takes large results; null where there is none, and all results stay inline. Without
+  /// `take_item` generators are refused.
+  explicit Executor(Engine* engine, TakeItem take_item = nullptr)
+      : engine_(engine), take_item_(std::move(take_item)) {}
 
   /// Runs it on this thread. What user code throws becomes the outcome; nothing is thrown.
   Executed execute(const Assignment& assignment, const std::atomic<bool>& cancelled);
@@ -42,10 +49,12 @@ class Executor {
   };
 
   Executed call(const Assignment& assignment);
+  void stream_to_reader(RemoteCall& call, const Assignment& assignment);
   const RemoteFunction& function_for(const Assignment& assignment);
   Instance instance_of(ActorId actor);
 
   Engine* engine_;
+  const TakeItem take_item_;
   std::mutex lock_;  // guards the two below
   std::unordered_map<FunctionId, const RemoteFunction*> functions_;
   std::unordered_map<ActorId, Instance> actors_;

@@ -24,6 +24,9 @@ std::string Join(const std::vector<std::string>& words) {
 }
 int Fail() { throw std::out_of_range("too far"); }
 int Stop() { mobula::ExitActor(); }
+mobula::Generator<int> Count(int end) {
+  for (int i = 0; i < end; ++i) co_yield i;
+}
 class Tally {
  public:
   static Tally* Make(int start) { return new Tally(start); }
@@ -37,7 +40,7 @@ class Tally {
  private:
   int sum_;
 };
-MOBULA_REMOTE(Twice, Join, Fail, Stop, Tally::Make, Tally::MakeNone, &Tally::Add, &Tally::Leave);
+MOBULA_REMOTE(Twice, Join, Fail, Stop, Count, Tally::Make, Tally::MakeNone, &Tally::Add, &Tally::Leave);
 
 template <typename T>
 std::string encode(const T& value) {
@@ -104,6 +107,33 @@ TEST_F(ExecutorTest, AReferenceIsReplacedByTheValueThatCameWithIt) {
   EXPECT_EQ(decode<int>(run(assignment).bytes), 8);
   assignment.refs.clear();
   EXPECT_NE(error_of(assignment).message.find("did not come"), std::string::npos);
+}
+
+TEST_F(ExecutorTest, AGeneratorsItemsAreHandedOverUntilNobodyWantsMore) {
+  std::vector<int> taken;
+  internal::Executor executor(nullptr, [&](mobula::TaskId, uint32_t index, mobula::Value item) {
+    EXPECT_EQ(index, taken.size());
+    taken.push_back(decode<int>(item.bytes));
+    return taken.size() < 3 ? mobula::Status::ok() : mobula::Status(mobula::Code::kCancelled, "enough");
+  });
+  Assignment count = task("Count", arguments(2));
+  count.returns = mobula::kStreaming;
+  EXPECT_TRUE(executor.execute(count, never_).outcome.values.empty());
+  EXPECT_EQ(taken, (std::vector<int>{0, 1}));
+  taken.clear();
+  count.args = arguments(10);
+  EXPECT_TRUE(executor.execute(count, never_).outcome.values.empty());
+  EXPECT_EQ(taken.size(), 3u);
+}
+
+TEST_F(ExecutorTest, AStreamWhereNoneIsWantedAndTheOtherWayRoundAreRefused) {
+  EXPECT_NE(error_of(task("Count", arguments(2))).message.find("is a generator"), std::string::npos);
+  Assignment count = task("Count", arguments(2));
+  count.returns = mobula::kStreaming;
+  EXPECT_NE(error_of(count).message.find("cannot run here"), std::string::npos);
+  Assignment twice = task("Twice", arguments(2));
+  twice.returns = mobula::kStreaming;
+  EXPECT_NE(error_of(twice).message.find("is no generator"), std::string::npos);
 }
 
 TEST_F(ExecutorTest, WhatUserCodeThrowsIsTheOutcome) {

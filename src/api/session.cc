@@ -4,6 +4,7 @@
 #include "api/session.h"
 
 #include <algorithm>
+#include <chrono>
 
 namespace mobula::inline v1::internal {
 namespace {
@@ -132,6 +133,47 @@ ActorHold::ActorHold(ActorKey key, std::weak_ptr<Session> session)
 
 ActorHold::~ActorHold() {
   if (auto session = session_.lock()) session->engine().release_actor(ActorId{key_.id});
+}
+
+StreamHold::StreamHold(const ObjectKey& first, std::weak_ptr<Session> session)
+    : key_(first), session_(std::move(session)) {}
+
+StreamHold::~StreamHold() {
+  asked_.reset();
+  if (auto session = session_.lock()) session->engine().drop_stream(TaskId{key_.task});
+}
+
+const ObjectPtr& StreamHold::asked() {
+  if (asked_ != nullptr) return asked_;
+  auto session = session_.lock();
+  if (session == nullptr || session != current_session())
+    throw RaySystemException("the generator belongs to an earlier Init(), which has been shut down");
+  asked_ = session->adopt(unwrap(session->engine().stream_item(TaskId{key_.task}, index_), "a generator"));
+  return asked_;
+}
+
+ObjectPtr StreamHold::next(int timeout_ms) {
+  const ObjectId id = id_of(asked()->key());
+  const Deadline until =
+      timeout_ms < 0 ? Deadline::never() : Deadline::after(std::chrono::milliseconds(timeout_ms));
+  auto found = unwrap(require_session()->engine().get({&id, 1}, until), "Next");
+  if (found.front().kind == PayloadKind::kStreamEnd) return nullptr;  // and stays asked for
+  ++index_;
+  return std::exchange(asked_, nullptr);
+}
+
+ObjectPtr asked_item(const StreamPtr& stream) {
+  if (stream == nullptr) throw RayException("Wait: a generator refers to no task: it comes from no Remote");
+  return stream->asked();
+}
+
+ObjectPtr next_item(const StreamPtr& stream, int timeout_ms) {
+  if (stream == nullptr) throw RayException("Next: the generator refers to no task: it comes from no Remote");
+  return stream->next(timeout_ms);
+}
+
+std::string to_hex(const StreamPtr& stream) {
+  return stream == nullptr ? "" : mobula::to_hex(id_of(stream->key()));
 }
 
 std::string to_hex(const ObjectPtr& object) {

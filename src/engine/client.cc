@@ -122,6 +122,32 @@ Status Client::cancel(ObjectId id, CancelOptions options) {
   return Status::ok();
 }
 
+Result<CreatedGroup> Client::create_group(GroupSpec spec) {
+  RequestId request = next_request();
+  CreateGroupMessage message{request, GroupId{next_task().value}, std::move(spec)};
+  GroupId id = message.group;
+  ASSIGN_OR_RETURN(ReplyMessage reply, link_->ask(std::move(message), request, Deadline::never()));
+  if (reply.code != Code::kOk) return Status(reply.code, std::move(reply.text));
+  return CreatedGroup{id, reply.number != 0};
+}
+
+Status Client::remove_group(GroupId group) {
+  link_->send(RemoveGroupMessage{group}, true);
+  return Status::ok();
+}
+
+Result<ObjectId> Client::watch_group(GroupId group, std::string value) {
+  ObjectId id{next_task(), 0, session_};
+  count_fresh(id);
+  link_->send(WatchGroupMessage{group, id, std::move(value)}, true);
+  return id;
+}
+
+Result<std::vector<GroupView>> Client::groups() {
+  ASSIGN_OR_RETURN(ReplyMessage reply, query("groups"));
+  return decode_groups(reply.text);
+}
+
 Result<ArenaBuffer> Client::allocate(size_t bytes, Deadline deadline) {
   RequestId request = next_request();
   ASSIGN_OR_RETURN(ReplyMessage reply, link_->ask(AllocateMessage{request, bytes}, request, deadline));
@@ -226,6 +252,10 @@ EngineStats Client::stats() {
   if (!reply.is_ok()) return {};
   Result<EngineStats> stats = decode_stats(reply->text);
   return stats.is_ok() ? *stats : EngineStats{};
+}
+
+void Client::note_site(TaskId made, std::string site) {
+  link_->send(MadeAtMessage{made, std::move(site)}, false);
 }
 
 Result<std::string> Client::snapshot(std::string_view table) {

@@ -46,6 +46,10 @@ class Client : public Engine {
   Result<FoundActor> find_actor(std::string_view name, std::string_view space) override;
   Status kill(ActorId actor, bool no_restart) override;
   Status cancel(ObjectId id, CancelOptions options) override;
+  Result<CreatedGroup> create_group(GroupSpec spec) override;
+  Status remove_group(GroupId group) override;
+  Result<ObjectId> watch_group(GroupId group, std::string value) override;
+  Result<std::vector<GroupView>> groups() override;
   Result<ArenaBuffer> allocate(size_t bytes, Deadline deadline) override;
   Result<ObjectId> put(Value value) override;
   Result<std::vector<Payload>> get(std::span<const ObjectId> ids, Deadline deadline) override;
@@ -61,6 +65,7 @@ class Client : public Engine {
   ClusterView cluster() override;
   EngineStats stats() override;
   Result<std::string> snapshot(std::string_view table) override;
+  void note_site(TaskId made, std::string site) override;
   ClientId client_id() const override { return id_; }
   uint32_t session() const override { return session_; }
 

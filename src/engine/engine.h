@@ -45,7 +45,9 @@ enum class PayloadKind : uint8_t {
   kStreamEnd = 11,  // there is no such item: the stream has ended before it
   kPendingCallsLimit = 12,
   kUnschedulable = 13,
-  kGroupRemoved = 14,
+  kGroupRemoved = 14,  // of a task: its placement group is gone
+  kActorGroupRemoved = 15,
+  kActorUnschedulable = 16,
 };
 
 /// Values up to this many encoded bytes travel in messages; larger ones are written to the arena.
@@ -108,7 +110,9 @@ enum class Language : uint8_t { kPython, kCpp };
 using ResourceMap = std::map<std::string, int64_t>;
 constexpr int64_t kResourceUnit = 10'000;
 
-enum class Placement : uint8_t { kDefault, kSpread, kNodeAffinity, kGroup };
+/// kDefault: in the placement group of the task that submits it, if that captures its children; else
+/// anywhere. kNoGroup: anywhere, outside of all groups.
+enum class Placement : uint8_t { kDefault, kSpread, kNodeAffinity, kGroup, kNoGroup };
 
 constexpr int32_t kStreaming = -1;  // TaskSpec::returns of a generator
 
@@ -136,8 +140,9 @@ struct TaskSpec {
   std::string placement_node;  // hex id, for kNodeAffinity
   bool placement_soft = false;
   GroupId placement_group;
-  int32_t bundle_index = -1;
-  ActorId actor;  // calls: whom; creations: the new id (= the id of the creating task)
+  int32_t bundle_index = -1;  // in its placement group; -1: whichever has room
+  int8_t captures = -1;       // children run in its group: 1 yes, 0 no, -1 as its parent does
+  ActorId actor;              // calls: whom; creations: the new id (= the id of the creating task)
 };
 
 struct ActorSpec {
@@ -158,6 +163,34 @@ struct ActorSpec {
 struct FoundActor {
   ActorId id;
   std::string handle;
+};
+
+/// How the bundles of a placement group lie on the nodes: on as few as possible, on as many as possible, all
+/// on one, each on another.
+enum class GroupStrategy : uint8_t { kPack, kSpread, kStrictPack, kStrictSpread };
+
+/// Resources to be reserved together, all or none.
+struct GroupSpec {
+  std::vector<ResourceMap> bundles;
+  std::vector<std::string> bundle_nodes;  // for each bundle the only node that it may be on; empty: any
+  GroupStrategy strategy = GroupStrategy::kPack;
+  std::string name, space;  // the name is unique in its namespace while the group lives; empty: none
+  bool detached = false;    // it outlives the detached actor that made it
+};
+
+struct CreatedGroup {
+  GroupId id;
+  bool feasible = true;  // could be reserved if nothing else were there; if not, it waits for ever
+};
+
+enum class GroupState : uint8_t { kPending, kCreated, kRemoved };
+
+struct GroupView {
+  GroupId id;
+  GroupSpec spec;
+  GroupState state = GroupState::kPending;
+  bool feasible = true;
+  std::vector<std::string> nodes;  // of the bundles, once they are reserved
 };
 
 struct CancelOptions {
@@ -204,6 +237,17 @@ class Engine {
   virtual Status kill(ActorId actor, bool no_restart) = 0;
   virtual Status cancel(ObjectId id, CancelOptions options) = 0;
 
+  /// Asks for a placement group; its bundles are reserved when there is room for all. `invalid` for bundles
+  /// that make no sense and for a name that is taken.
+  virtual Result<CreatedGroup> create_group(GroupSpec spec) = 0;
+  /// Ends what runs in it, fails what waits for it, and frees its bundles. Nothing where it is gone already.
+  virtual Status remove_group(GroupId group) = 0;
+  /// An object that becomes `value`, an envelope, once the bundles are reserved, or the error kGroupRemoved.
+  /// The caller holds a reference to it.
+  virtual Result<ObjectId> watch_group(GroupId group, std::string value) = 0;
+  /// All placement groups, the latest of the removed ones included.
+  virtual Result<std::vector<GroupView>> groups() = 0;
+
   /// Room in the arena; waits for others to free or spill. `full` when the arena can never hold it.
   virtual Result<ArenaBuffer> allocate(size_t bytes, Deadline deadline) = 0;
   virtual Result<ObjectId> put(Value value) = 0;
@@ -235,6 +279,9 @@ class Engine {
   virtual EngineStats stats() = 0;
   /// Tables for the state API, as JSON: "actors", "tasks", "objects", "workers", "named_actors".
   virtual Result<std::string> snapshot(std::string_view table) = 0;
+
+  /// Where in the program a task was submitted, or a value put under this number: for the state API.
+  virtual void note_site(TaskId made, std::string site) = 0;
 
   virtual ClientId client_id() const = 0;
   virtual uint32_t session() const = 0;

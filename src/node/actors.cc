@@ -23,6 +23,8 @@ void NodeCore::on(ClientId from, CreateActorMessage& message) {
   ActorId id{spec.creation.id.value};
   spec.creation.actor = id;
   spec.creation.returns = 1;
+  TaskId parent = running_on(from);
+  join_group(from, parent, spec.creation);
   ActorId existing = actors_.find_named(spec.name, spec.space);
   if (!spec.name.empty() && !existing.is_nil() && spec.get_if_exists) {
     hold_actor(from, existing);
@@ -44,7 +46,7 @@ void NodeCore::on(ClientId from, CreateActorMessage& message) {
     for (ObjectId ref : spec.creation.refs) store_.hold(ref, effects_);
     for (ObjectId ref : spec.creation.nested) store_.hold(ref, effects_);
   }
-  tasks_.add(std::move(spec.creation), from, running_on(from));
+  tasks_.add(std::move(spec.creation), from, parent).times.submitted_us = now_us_;
   start_actor(id);
   answer.number = id.value;
   answer.text = std::move(handle);
@@ -58,13 +60,15 @@ void NodeCore::start_actor(ActorId id) {
     TaskSpec spec = actor.spec.creation;
     task = &tasks_.add(std::move(spec), kDriver, {});
     task->attempt = actor.restarts;
+    task->times.submitted_us = now_us_;
   }
   task->creates_actor = true;
   task->retries_left = actor.spec.max_restarts;
   for (ObjectId ref : task->spec.refs) store_.hold(ref, effects_);
   for (ObjectId ref : task->spec.nested) store_.hold(ref, effects_);
   ResourceMap need = larger_of(task->spec.resources, task->spec.placement_resources);
-  task->cls = sched_.class_of({std::move(need), task->spec.runtime_env, true});
+  if (fail_if_misplaced(*task, need)) return;
+  task->cls = sched_.class_of(class_key(task->spec, std::move(need), true));
   await_arguments(*task);
 }
 
@@ -92,7 +96,8 @@ void NodeCore::submit_call(TaskRecord& task) {
   if (actor == nullptr || actor->state == Life::kDead) {
     std::string cause = actor == nullptr ? "it is not known to this node" : actor->death_cause;
     std::string who = actor == nullptr ? task.spec.name : actor->spec.class_name;
-    return fail(id, PayloadKind::kActorDied, "actor " + who + " is dead: " + cause);
+    PayloadKind kind = actor == nullptr ? PayloadKind::kActorDied : actor->death_kind;
+    return fail(id, kind, "actor " + who + " is dead: " + cause);
   }
   if (actor->spec.max_pending_calls >= 0 &&
       actor->pending() >= static_cast<size_t>(actor->spec.max_pending_calls)) {
@@ -170,6 +175,8 @@ void NodeCore::on_actor_lost(ActorId id, const std::string& cause, bool may_rest
     TaskRecord* task = tasks_.find(call);
     task->worker = {};
     if (tasks_.take_retry(*task)) {
+      remember_failure(*task, task->attempt - 1, PayloadKind::kActorUnavailable,
+                       who + " died while it ran it: " + cause);
       again[task->submitter].push_back(call);
     } else {
       fail(call, task->cancelled ? PayloadKind::kCancelled : PayloadKind::kActorUnavailable,
@@ -184,24 +191,26 @@ void NodeCore::on_actor_lost(ActorId id, const std::string& cause, bool may_rest
   TaskRecord* creation = tasks_.find(TaskId{id.value});
   if (creation == nullptr) return start_actor(id);
   creation->attempt = actors_.find(id)->restarts;
-  if (creation->state == TaskRecord::State::kRunning) requeue(*creation);
+  if (creation->state != TaskRecord::State::kRunning) return;
+  remember_failure(*creation, creation->attempt - 1, PayloadKind::kActorDied, cause);
+  requeue(*creation);
 }
 
-void NodeCore::bury(ActorId id, const std::string& cause) {
+void NodeCore::bury(ActorId id, const std::string& cause, PayloadKind kind) {
   ActorRecord& actor = *actors_.find(id);
   if (actor.state == Life::kDead) return;
   TaskSpec creation = actor.spec.creation;
   bool keeps_arguments = actor.spec.max_restarts != 0;
   bool detached = actor.spec.detached;
   std::string who = "actor " + actor.spec.class_name;
+  actor.death_kind = kind;
   std::vector<TaskId> calls = actors_.bury(id, cause);
   std::sort(calls.begin(), calls.end());
   for (TaskId call : calls) {
     TaskRecord* task = tasks_.find(call);
     task->worker = {};
     if (task->state == TaskRecord::State::kRunning) task->state = TaskRecord::State::kQueued;
-    fail(call, task->cancelled ? PayloadKind::kCancelled : PayloadKind::kActorDied,
-         who + " is dead: " + cause);
+    fail(call, task->cancelled ? PayloadKind::kCancelled : kind, who + " is dead: " + cause);
   }
   TaskRecord* starting = tasks_.find(TaskId{id.value});
   if (starting != nullptr) {
@@ -213,6 +222,7 @@ void NodeCore::bury(ActorId id, const std::string& cause) {
     for (ObjectId ref : creation.nested) store_.release(ref, effects_);
   }
   if (detached) store_.release(life_of(id), effects_);
+  remove_groups_of(id);
 }
 
 void NodeCore::end_if_idle(ActorId id) {
@@ -252,7 +262,10 @@ void NodeCore::on(ClientId from, FindActorMessage& message) {
 void NodeCore::on(ClientId, KillMessage& message) {
   ActorRecord* actor = actors_.find(message.actor);
   if (actor == nullptr || actor->state == Life::kDead) return;
-  if (!actor->worker.is_nil()) out_->kills.push_back({actor->worker, "killed by kill()"});
+  if (!actor->worker.is_nil()) {
+    worker_log_.at(actor->worker).intended = true;
+    out_->kills.push_back({actor->worker, "killed by kill()"});
+  }
   on_actor_lost(message.actor, "it was killed by kill()", !message.no_restart);
 }
 

@@ -23,7 +23,8 @@ void append(std::vector<T>& to, std::vector<T>& from) {
 NodeCore::NodeCore(NodeCoreOptions options)
     : options_(std::move(options)),
       store_(options_.arena_bytes),
-      sched_({options_.resources, options_.workers_max, options_.processes_max, options_.idle_workers_max}) {
+      sched_({options_.resources, options_.workers_max, options_.processes_max, options_.idle_workers_max,
+              options_.node_id}) {
   clients_[kDriver];
 }
 
@@ -50,6 +51,8 @@ void NodeCore::on_taken_back(WorkerId worker, const std::vector<TaskId>& tasks, 
     TaskRecord* task = tasks_.find(id);
     if (task == nullptr || task->worker != worker) continue;
     task->worker = {};
+    task->times.given_to = {};
+    task->times.sent_us = 0;
     task->state = TaskRecord::State::kQueued;
     for (ObjectId ref :
          task->spec.refs) {  // the worker never saw them: its views become the task's pins again
@@ -89,6 +92,7 @@ void NodeCore::on_worker_lost(WorkerId worker, const std::vector<TaskId>& unstar
   auto found = clients_.find(client);
   ActorId actor = found == clients_.end() ? ActorId{} : found->second.actor;
   std::vector<TaskId> inflight = sched_.on_worker_lost(worker, now_us);
+  worker_log_.on_ended(worker, now_us, found != clients_.end() && found->second.leaving, cause);
   auto has_begun = [&](TaskId id) {
     return std::find(unstarted.begin(), unstarted.end(), id) == unstarted.end();
   };
@@ -201,7 +205,9 @@ void NodeCore::settle(uint64_t now_us, NodeEffects& out) {
     }
     SchedEffects sched;
     sched_.dispatch(now_us, sched);
+    for (GroupId group : sched.placed) on_group_placed(group);
     for (const auto& [worker, task] : sched.assigned) run(worker, task);
+    for (WorkerId worker : sched.spawned) worker_log_.at(worker).spawned_us = now_us;
     append(out.spawned, sched.spawned);
     append(out.take_back, sched.take_back);
     for (WorkerId worker : sched.dismissed) dismiss(worker);

@@ -2,16 +2,18 @@
 // thread alone, without the token, so that no caller of the engine meets them in the middle of something.
 #include "node/node.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 
 #include "base/check.h"
+#include "base/metric_table.h"
 
 namespace mobula {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr int kSpins = 300;      // some 10 to 20 us: a short call's round trip
 constexpr int kDrainRounds = 4;  // of one port before the others get a turn
 
 uint64_t now_us() {
@@ -19,8 +21,8 @@ uint64_t now_us() {
       std::chrono::duration_cast<std::chrono::microseconds>(Clock::now().time_since_epoch()).count());
 }
 
-int spins() {
-  static const int count = usable_cpus() > 1 ? kSpins : 0;
+int cpus() {
+  static const int count = usable_cpus();
   return count;
 }
 
@@ -36,7 +38,8 @@ Result<std::unique_ptr<Node>> Node::open(NodeOptions options) {
 
 Status Node::start() {
   constexpr uint32_t slots = kSlotsMax, kEndingMax = 16;  // pages of a slot exist once it is used
-  uint64_t bytes = segment_bytes(slots, options_.job_config.size());
+  uint64_t metrics_offset = (segment_bytes(slots, options_.job_config.size()) + 4095) & ~4095ull;
+  uint64_t bytes = metrics_offset + MetricTable::kBytes;
   ASSIGN_OR_RETURN(control_fd_, create_shared_memory("mobula-control", bytes));
   ASSIGN_OR_RETURN(control_, Mapping::open(control_fd_.get(), bytes, true));
   ASSIGN_OR_RETURN(arena_fd_, create_shared_memory("mobula-arena", options_.arena_bytes));
@@ -50,6 +53,8 @@ Status Node::start() {
   options_.job_id.copy(segment_->job_id, sizeof segment_->job_id);
   segment_->config_offset = segment_bytes(slots, 0);
   segment_->config_bytes = options_.job_config.size();
+  segment_->metrics_offset = metrics_offset;
+  segment_->metrics_bytes = MetricTable::kBytes;
   options_.job_config.copy(reinterpret_cast<char*>(control_.data() + segment_->config_offset),
                            options_.job_config.size());
   segment_->magic = kSegmentMagic;
@@ -62,6 +67,7 @@ Status Node::start() {
                          control_fd_.get(),       arena_fd_.get(),
                          arena_rw_.data(),        options_.spill_folder,
                          options_.log_to_driver,  [bell = &segment_->bell] { bell->ring(); }};
+  core_->on_process(kDriver, getpid(), now_us());
   outside_ = std::make_unique<Outside>(std::move(outside));
   TRY(outside_->start());
   background_ = std::thread([this] { run_background(); });
@@ -113,7 +119,7 @@ void Node::run_background() {
     bool ticks = timeout.count() >= 0;
     tick_armed_.store(ticks);
     token.unlock();
-    segment_->bell.wait(Sleeper::kBackground, 0, timeout, [this, ticks] {
+    segment_->bell.wait(Sleeper::kBackground, timeout, [this, ticks] {
       return has_callbacks_.load() || tick_armed_.load() != ticks || (!leading_.load() && has_work());
     });
     token.lock();
@@ -175,6 +181,7 @@ void Node::lead(std::unique_lock<std::mutex>& token, Waiter& waiter, Deadline de
   leader_ = &waiter;
   leading_.store(true);
   leader_answered_.store(false);
+  segment_->bell.watch();
   while (!waiter.reply) {
     drain();
     if (waiter.reply || stopping_.load()) break;
@@ -184,12 +191,14 @@ void Node::lead(std::unique_lock<std::mutex>& token, Waiter& waiter, Deadline de
     if (deadline.at != Clock::time_point::max()) timeout = deadline.at - now;
     if (auto tick = tick_timeout(); tick && (timeout.count() < 0 || *tick < timeout)) timeout = *tick;
     token.unlock();
-    segment_->bell.wait(Sleeper::kForeground, spins(), timeout,
-                        [this] { return leader_answered_.load() || has_work(); });
+    auto awaited = [this] { return leader_answered_.load() || has_work(); };
+    bool has_cpu = segment_->awake.load(std::memory_order_relaxed) + 1 <= cpus();
+    if (!leader_spin_.run(has_cpu, awaited)) segment_->bell.wait(Sleeper::kForeground, timeout, awaited);
     token.lock();
   }
   leader_ = nullptr;
   leading_.store(false);
+  segment_->bell.unwatch();
   drain();  // what was rung for us, and came too late for us
   pass_on();
   for (auto& [request, other] : waiters_) {
@@ -212,6 +221,7 @@ void Node::ask_async(UpMessage message, RequestId request, ReplyCallback callbac
   auto waiter = std::make_unique<Waiter>();
   waiter->callback = std::move(callback);
   async_waiters_.emplace(request, std::move(waiter));
+  segment_->bell.set_impatient(true);
   core_->on_message(kDriver, std::move(message), now_us(), effects_);
   perform();
   arm_tick();
@@ -276,6 +286,7 @@ bool Node::drain_port(WorkerId worker, Port& port) {
   SlotHeader& header = *port.slot.header;
   if (!port.ready && header.ready.load(std::memory_order_acquire) != 0) {
     port.ready = true;
+    core_->on_process(ClientId{worker.value}, header.pid, now_us());
     core_->on_worker_started(worker, now_us(), effects_);
   }
   for (size_t i = 0; i < kDrainRounds * 64; ++i) {
@@ -338,6 +349,7 @@ void Node::on_worker_exit(WorkerId worker, const std::string& cause) {
   }
   core_->on_worker_lost(worker, port.assignments.unstarted(), cause, now_us(), effects_);
   port_of_slot_[port.index] = {};
+  if (port.slot.header->awake.exchange(0) != 0) segment_->awake.fetch_sub(1);
   release_pages(control_fd_.get(), kSlotsOffset + port.index * kSlotBytes, kSlotBytes);
   free_slots_.push_back(port.index);
   ports_.erase(worker);
@@ -357,6 +369,10 @@ void Node::perform() {
     }
     for (auto& [client, message] : effects.replies) deliver(client, std::move(message));
     for (const auto& kill : effects.kills) outside_->kill(kill.worker);
+    for (const auto& asked : effects.output_asked) {
+      std::string text = outside_->output_of(asked.worker);
+      deliver(asked.client, ReplyMessage{asked.request, Code::kOk, std::move(text), 0, {}, {}});
+    }
     for (const auto& write : effects.writes) outside_->write(write);
     for (const auto& read : effects.reads) outside_->read(read);
     for (const auto& [place, bytes] : effects.forgotten) outside_->forget(place, bytes);
@@ -382,6 +398,7 @@ void Node::deliver(ClientId client, DownMessage message) {
     } else if (auto async = async_waiters_.find(request); async != async_waiters_.end()) {
       callbacks_.emplace_back(std::move(async->second->callback), std::move(*reply));
       async_waiters_.erase(async);
+      if (async_waiters_.empty()) segment_->bell.set_impatient(false);
     }
     return;
   }

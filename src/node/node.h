@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -20,6 +21,7 @@
 #include "node/node_core.h"
 #include "node/outside.h"
 #include "sys/shm.h"
+#include "sys/spin.h"
 #include "wire/segment.h"
 
 namespace mobula {
@@ -52,6 +54,10 @@ class Node {
   uint8_t* arena_writable() const { return arena_rw_.data(); }
   const uint8_t* arena_readable() const { return arena_ro_.data(); }
   const NodeOptions& options() const { return options_; }
+  /// The MetricTable of the workers.
+  std::span<uint8_t> metric_memory() const {
+    return {control_.data() + segment_->metrics_offset, segment_->metrics_bytes};
+  }
 
  private:
   struct Port {  // a worker's place in the control segment
@@ -109,6 +115,7 @@ class Node {
   std::unordered_map<RequestId, std::unique_ptr<Waiter>> async_waiters_;
   std::vector<std::pair<ReplyCallback, ReplyMessage>> callbacks_;  // to run once the token is let go
   Waiter* leader_ = nullptr;  // a driver's thread runs the loop while it waits
+  AdaptiveSpin leader_spin_;
   std::atomic<bool> tick_armed_ = false, stopping_ = false, has_callbacks_ = false, leading_ = false,
                     leader_answered_ = false;
   uint64_t last_tick_us_ = 0;

@@ -1,7 +1,7 @@
 // A node without threads, clocks and files: where the four state machines (store, task, sched, actor) meet.
 // Facts come in (messages of clients, ends of workers, finished disk transfers, ticks); what must be done
 // leaves in NodeEffects, which node.cc performs and the simulator inspects. Owned by whoever holds the node's
-// token. Tests: node_core_test.cc, tests/sim.
+// token. Tests: tasks_test.cc, objects_test.cc, actors_test.cc, tests/sim.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,10 @@
 
 #include "actor/actor.h"
 #include "sched/sched.h"
+#include "sched/worker_log.h"
 #include "store/store.h"
+#include "task/history.h"
+#include "task/sites.h"
 #include "task/task.h"
 #include "wire/message.h"
 
@@ -33,10 +36,17 @@ struct NodeCoreOptions {
   size_t idle_workers_max = 4;
 };
 
+class JsonRows;
+
 struct NodeEffects {
   struct Kill {
     WorkerId worker;
     std::string reason;
+  };
+  struct OutputAsked {  // what a worker has printed, to be answered by whoever keeps it
+    ClientId client;
+    RequestId request = 0;
+    WorkerId worker;
   };
   std::vector<std::pair<WorkerId, RunMessage>> runs;  // into the ring of assignments, in order
   std::vector<std::pair<ClientId, DownMessage>>
@@ -44,13 +54,14 @@ struct NodeEffects {
   std::vector<WorkerId> spawned;
   std::vector<WorkerId> take_back;  // answer with on_taken_back
   std::vector<Kill> kills;          // SIGKILL; on_worker_lost follows
+  std::vector<OutputAsked> output_asked;
   std::vector<StoreEffects::Write> writes;
   std::vector<StoreEffects::Read> reads;
   std::vector<std::pair<DiskPlace, uint64_t>> forgotten;
 
   bool empty() const {
     return runs.empty() && replies.empty() && spawned.empty() && take_back.empty() && kills.empty() &&
-           writes.empty() && reads.empty() && forgotten.empty();
+           writes.empty() && reads.empty() && forgotten.empty() && output_asked.empty();
   }
 };
 
@@ -60,6 +71,8 @@ class NodeCore {
 
   void on_message(ClientId from, UpMessage message, uint64_t now_us, NodeEffects& out);
   void on_worker_started(WorkerId worker, uint64_t now_us, NodeEffects& out);
+  /// Which process a client is: for the state API alone.
+  void on_process(ClientId client, int pid, uint64_t now_us);
   /// `unstarted`: the tasks that it had been given and not begun. `cause` is what the user reads.
   void on_worker_lost(WorkerId worker, const std::vector<TaskId>& unstarted, const std::string& cause,
                       uint64_t now_us, NodeEffects& out);
@@ -91,6 +104,10 @@ class NodeCore {
   struct Admitted {
     uint32_t tasks = 0;  // that take it as an argument
     uint64_t bytes = 0;
+  };
+  struct GroupWatch {
+    ObjectId id;
+    std::string value;  // it becomes
   };
   struct Definition {
     Language language;
@@ -175,6 +192,20 @@ class NodeCore {
   void cancel(TaskId id, bool force, bool recursive);
   TaskId running_on(ClientId client) const;
   void kill_if_cancelled(WorkerId worker);
+  // history.cc
+  void remember(const TaskRecord& task, const DoneMessage& message);
+  void remember_failure(const TaskRecord& task, uint32_t attempt, PayloadKind kind, std::string_view text);
+  // groups.cc: placement groups, and where tasks may be at all
+  void on(ClientId from, CreateGroupMessage& message);
+  void on(ClientId from, RemoveGroupMessage& message);
+  void on(ClientId from, WatchGroupMessage& message);
+  void on_group_placed(GroupId id);
+  void remove_group(GroupId id);
+  void bury_actors_of(GroupId id, const std::string& cause);
+  void remove_groups_of(ActorId creator);
+  void join_group(ClientId from, TaskId parent, TaskSpec& spec) const;
+  bool fail_if_misplaced(TaskRecord& task, const ResourceMap& need);
+  ClassKey class_key(const TaskSpec& spec, ResourceMap need, bool dedicated) const;
   // actors.cc
   void on(ClientId from, CreateActorMessage& message);
   void on(ClientId from, FindActorMessage& message);
@@ -187,12 +218,22 @@ class NodeCore {
   void on_actor_created(TaskRecord& task, DoneMessage& message);
   void on_actor_lost(ActorId id, const std::string& cause, bool may_restart);
   void start_actor(ActorId id);
-  void bury(ActorId id, const std::string& cause);
+  void bury(ActorId id, const std::string& cause, PayloadKind kind = PayloadKind::kActorDied);
   void end_if_idle(ActorId id);
   void dismiss(WorkerId worker);
   // queries.cc
+  void on(ClientId from, MadeAtMessage& message);
   void on(ClientId from, QueryMessage& message);
+  // snapshots.cc: the tables of the state API
   std::string snapshot(const std::string& table) const;
+  void list_tasks(JsonRows& rows) const;
+  void list_past_tasks(JsonRows& rows) const;
+  void list_actors(JsonRows& rows) const;
+  void list_objects(JsonRows& rows) const;
+  void list_workers(JsonRows& rows) const;
+  void list_totals(JsonRows& rows) const;
+  const char* state_of(const TaskRecord& task) const;
+  void add_class(ClassId cls, JsonRows& rows) const;
 
   static uint64_t key_of(ClientId client, RequestId request) {
     return client.value << kClientShift | request;
@@ -203,11 +244,16 @@ class NodeCore {
   NodeCoreOptions options_;
   ObjectTable store_;
   TaskTable tasks_;
+  TaskHistory history_;
+  SiteTable sites_;
   Scheduler sched_;
   ActorTable actors_;
+  WorkerLog worker_log_;
   std::unordered_map<ClientId, Client> clients_;
   std::unordered_map<FunctionId, Definition> definitions_;
   std::unordered_map<uint64_t, Request> requests_;
+  std::unordered_map<GroupId, std::vector<GroupWatch>> group_watches_;  // of groups that wait for resources
+  std::unordered_map<ActorId, std::vector<GroupId>> groups_of_;         // that end with the detached actor
   std::deque<TaskId> staging_;                       // tasks that wait for room for their arguments
   std::unordered_map<ObjectId, Admitted> admitted_;  // large arguments of tasks that are queued or run
   uint64_t admitted_bytes_ = 0;

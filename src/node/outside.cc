@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -20,7 +21,8 @@
 namespace mobula {
 namespace {
 
-constexpr size_t kTailLines = 20;
+constexpr size_t kCauseLines = 20;  // of the end of a worker
+constexpr size_t kTailBytesMax = 64 << 10, kEndedOutputsMax = 64;
 constexpr size_t kLineBytesMax = 16 << 10;
 
 std::string describe_exit(int status) {
@@ -215,16 +217,31 @@ void Outside::read_output(WorkerId worker, Output& output) {
       output.line.append(rest.substr(0, end));
       rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
       if (end == std::string_view::npos && output.line.size() < kLineBytesMax) break;
-      show_line(worker, output, output.line);
-      output.tail.push_back(std::exchange(output.line, {}));
-      if (output.tail.size() > kTailLines) output.tail.pop_front();
+      end_line(worker, output);
     }
   }
-  if (!output.line.empty()) {
-    show_line(worker, output, output.line);
-    output.tail.push_back(std::exchange(output.line, {}));
-  }
+  if (!output.line.empty()) end_line(worker, output);
   output.pipe.reset();
+}
+
+void Outside::end_line(WorkerId worker, Output& output) {
+  show_line(worker, output, output.line);
+  output.tail_bytes += output.line.size() + 1;
+  output.tail.push_back(std::exchange(output.line, {}));
+  for (; output.tail_bytes > kTailBytesMax; output.tail.pop_front())
+    output.tail_bytes -= output.tail.front().size() + 1;
+}
+
+std::string Outside::output_of(WorkerId worker) {
+  std::lock_guard lock(outputs_mutex_);
+  auto output = outputs_.find(worker);
+  if (output == outputs_.end()) {
+    output = ended_outputs_.find(worker);
+    if (output == ended_outputs_.end()) return {};
+  }
+  std::string text;
+  for (const std::string& line : output->second.tail) text.append(line).push_back('\n');
+  return text + output->second.line;
 }
 
 void Outside::show_line(WorkerId, const Output& output, std::string_view line) {
@@ -242,9 +259,12 @@ void Outside::on_exit(WorkerId worker, int status) {
     if (output != outputs_.end()) {
       if (output->second.pipe.is_open()) read_output(worker, output->second);
       cause += ", pid " + std::to_string(output->second.pid);
-      if (!output->second.tail.empty()) cause += "; the last lines that it printed:";
-      for (const std::string& line : output->second.tail) cause += "\n  " + line;
-      outputs_.erase(output);
+      const std::deque<std::string>& tail = output->second.tail;
+      if (!tail.empty()) cause += "; the last lines that it printed:";
+      for (size_t i = tail.size() - std::min(tail.size(), kCauseLines); i < tail.size(); ++i)
+        cause += "\n  " + tail[i];
+      ended_outputs_.insert(outputs_.extract(output));
+      if (ended_outputs_.size() > kEndedOutputsMax) ended_outputs_.erase(ended_outputs_.begin());
     }
   }
   post(WorkerExited{worker, std::move(cause)});

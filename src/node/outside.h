@@ -19,7 +19,7 @@
 
 #include "base/id.h"
 #include "base/status.h"
-#include "node/spill_files.h"
+#include "node/spill/spill_files.h"
 #include "store/store.h"
 #include "sys/shm.h"
 
@@ -63,6 +63,8 @@ class Outside {
   Status spawn(WorkerId worker, uint32_t slot);
   void kill(WorkerId worker);
   void preload(std::string_view module);
+  /// The last lines that a worker printed; of the ended ones the newest are kept.
+  std::string output_of(WorkerId worker);
   void write(const StoreEffects::Write& write);
   void read(const StoreEffects::Read& read);
   void forget(DiskPlace place, uint64_t bytes);
@@ -76,6 +78,7 @@ class Outside {
     int pid = 0;
     std::string line;              // not ended yet
     std::deque<std::string> tail;  // the last lines
+    size_t tail_bytes = 0;
   };
   struct DiskJob {
     enum class Kind { kWrite, kRead, kForget } kind;
@@ -88,6 +91,7 @@ class Outside {
   void watch();
   void read_zygote();
   void read_output(WorkerId worker, Output& output);
+  void end_line(WorkerId worker, Output& output);
   void show_line(WorkerId worker, const Output& output, std::string_view line);
   void on_exit(WorkerId worker, int status);
   void post(OutsideEvent event);
@@ -102,7 +106,7 @@ class Outside {
   std::mutex events_mutex_;
   std::vector<OutsideEvent> events_;
   std::mutex outputs_mutex_;
-  std::map<WorkerId, Output> outputs_;
+  std::map<WorkerId, Output> outputs_, ended_outputs_;
   std::mutex jobs_mutex_;
   std::condition_variable jobs_wake_;
   std::deque<DiskJob> jobs_;

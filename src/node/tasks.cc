@@ -36,8 +36,11 @@ void NodeCore::on(ClientId from, SubmitMessage& message) {
 }
 
 void NodeCore::submit(ClientId from, TaskSpec spec) {
-  TaskRecord& task = tasks_.add(std::move(spec), from, running_on(from));
+  TaskId parent = running_on(from);
+  if (spec.actor.is_nil()) join_group(from, parent, spec);
+  TaskRecord& task = tasks_.add(std::move(spec), from, parent);
   TaskId id = task.spec.id;
+  task.times.submitted_us = now_us_;
   if (task.spec.returns == kStreaming) tasks_.add_stream(id, from);
   for (int32_t i = 0; i < task.spec.returns; ++i) {
     ObjectId result = object_of(id, static_cast<uint32_t>(i));
@@ -51,7 +54,8 @@ void NodeCore::submit(ClientId from, TaskSpec spec) {
     submit_call(task);
     return;
   }
-  task.cls = sched_.class_of({task.spec.resources, task.spec.runtime_env, false});
+  if (fail_if_misplaced(task, task.spec.resources)) return;
+  task.cls = sched_.class_of(class_key(task.spec, task.spec.resources, false));
   await_arguments(task);
 }
 
@@ -177,6 +181,7 @@ void NodeCore::withdraw(TaskRecord& task) {
 
 void NodeCore::queue(TaskRecord& task) {
   task.state = State::kQueued;
+  task.times.queued_us = now_us_;
   if (task.spec.actor.is_nil() || task.creates_actor)
     sched_.enqueue(task.spec.id, task.cls, task.depth);
   else
@@ -188,6 +193,8 @@ void NodeCore::run(WorkerId worker, TaskId id) {
   Client& client = clients_.at(ClientId{worker.value});
   task.state = State::kRunning;
   task.worker = worker;
+  task.times.sent_us = now_us_;
+  task.times.given_to = worker;
   RunMessage message;
   message.spec = task.spec;
   message.spec.refs.clear();
@@ -217,8 +224,9 @@ void NodeCore::run(WorkerId worker, TaskId id) {
     message.space = actor.spec.space;
     message.max_concurrency = actor.spec.max_concurrency;
     if (task.creates_actor) {
-      actor.worker = worker;
+      actor.worker = actor.last_worker = worker;
       client.actor = task.spec.actor;
+      worker_log_.at(worker).actor = task.spec.actor;
     }
   }
   out_->runs.emplace_back(worker, std::move(message));
@@ -226,6 +234,8 @@ void NodeCore::run(WorkerId worker, TaskId id) {
 
 void NodeCore::requeue(TaskRecord& task) {
   task.worker = {};
+  task.times = {};
+  task.times.submitted_us = now_us_;
   withdraw(task);
   if (StreamRecord* stream = tasks_.find_stream(task.spec.id)) {
     stream->attempted = 0;
@@ -250,6 +260,7 @@ void NodeCore::on(ClientId from, DoneMessage& message) {
   clients_.at(from).leaving |= message.exit_after;
   sched_.on_done(worker, message.task, message.run_ns / 1000, now_us_);
   kill_if_cancelled(worker);
+  remember(*task, message);
   if (task->creates_actor) return on_actor_created(*task, message);
   ActorId actor = task->spec.actor;
   if (!actor.is_nil()) actors_.on_answered(actor, message.task);
@@ -306,7 +317,10 @@ void NodeCore::erase_task(TaskRecord& task) {
 void NodeCore::retry_or_fail(TaskId id, PayloadKind kind, const std::string& message) {
   TaskRecord* task = tasks_.find(id);
   if (task->cancelled) return fail(id, PayloadKind::kCancelled, task->spec.name + " was cancelled");
-  if (tasks_.take_retry(*task)) return requeue(*task);
+  if (tasks_.take_retry(*task)) {
+    remember_failure(*task, task->attempt - 1, kind, message);
+    return requeue(*task);
+  }
   fail(id, kind, message);
 }
 
@@ -326,13 +340,17 @@ void NodeCore::fail_with(TaskId id, Located error) {
   bool creates = task->creates_actor;
   if (!actor.is_nil() && !creates) actors_.remove_call(actor, task->submitter, id);
   std::string text = error.bytes ? *error.bytes : std::string();
-  bool readable = error.kind != PayloadKind::kTaskError;
+  PayloadKind kind = error.kind;
+  bool readable = kind != PayloadKind::kTaskError;
+  remember_failure(*task, task->attempt, error.kind, readable ? text : "an argument of it failed");
   std::vector<Located> values{std::move(error)};
   seal_results(*task, values);
   erase_task(*task);
   if (creates)
-    bury(actor,
-         readable ? "its constructor could not run: " + text : "an argument of its constructor failed");
+    bury(actor, readable ? "its constructor could not run: " + text : "an argument of its constructor failed",
+         kind == PayloadKind::kGroupRemoved    ? PayloadKind::kActorGroupRemoved
+         : kind == PayloadKind::kUnschedulable ? PayloadKind::kActorUnschedulable
+                                               : PayloadKind::kActorDied);
   else if (!actor.is_nil())
     send_calls(actor);
 }

@@ -13,17 +13,21 @@ int64_t amount_of(const ResourceMap& map, const std::string& name) {
   return found == map.end() ? 0 : found->second;
 }
 
+}  // namespace
+
 bool covers(const ResourceMap& have, const ResourceMap& need) {
   return std::all_of(need.begin(), need.end(), [&](const auto& item) {
     return item.second <= 0 || amount_of(have, item.first) >= item.second;
   });
 }
 
-}  // namespace
-
 ResourceLedger::ResourceLedger(ResourceMap total) : total_(std::move(total)), available_(total_) {
-  gpus_.assign(static_cast<size_t>(amount_of(total_, kGpu) / kResourceUnit), kResourceUnit);
+  auto count = static_cast<int32_t>(amount_of(total_, kGpu) / kResourceUnit);
+  for (int32_t i = 0; i < count; ++i) gpus_.push_back({i, kResourceUnit});
 }
+
+ResourceLedger::ResourceLedger(ResourceMap total, std::vector<GpuShare> gpus)
+    : total_(std::move(total)), available_(total_), gpus_(std::move(gpus)) {}
 
 bool ResourceLedger::is_feasible(const ResourceMap& need) const { return covers(total_, need); }
 
@@ -35,27 +39,31 @@ std::optional<std::vector<GpuShare>> ResourceLedger::choose_gpus(int64_t amount)
   std::vector<GpuShare> shares;
   if (amount <= 0) return shares;
   if (amount < kResourceUnit) {
-    int32_t best = -1;
-    for (size_t i = 0; i < gpus_.size(); ++i) {
-      if (gpus_[i] >= amount && (best < 0 || gpus_[i] < gpus_[best])) best = static_cast<int32_t>(i);
+    const GpuShare* best = nullptr;
+    for (const GpuShare& gpu : gpus_) {
+      if (gpu.amount >= amount && (best == nullptr || gpu.amount < best->amount)) best = &gpu;
     }
-    if (best < 0) return std::nullopt;
-    return std::vector<GpuShare>{{best, amount}};
+    if (best == nullptr) return std::nullopt;
+    return std::vector<GpuShare>{{best->index, amount}};
   }
   for (size_t i = 0; i < gpus_.size() && amount > 0; ++i) {
-    if (gpus_[i] < kResourceUnit) continue;
-    shares.push_back({static_cast<int32_t>(i), kResourceUnit});
+    if (gpus_[i].amount < kResourceUnit) continue;
+    shares.push_back({gpus_[i].index, kResourceUnit});
     amount -= kResourceUnit;
   }
   if (amount > 0) return std::nullopt;
   return shares;
 }
 
+GpuShare& ResourceLedger::share_of(int32_t index) {
+  return *std::find_if(gpus_.begin(), gpus_.end(), [&](const GpuShare& one) { return one.index == index; });
+}
+
 std::optional<std::vector<GpuShare>> ResourceLedger::acquire(const ResourceMap& need) {
   if (!covers(available_, need)) return std::nullopt;
   auto shares = choose_gpus(amount_of(need, kGpu));
   if (!shares) return std::nullopt;
-  for (const GpuShare& share : *shares) gpus_[share.index] -= share.amount;
+  for (const GpuShare& share : *shares) share_of(share.index).amount -= share.amount;
   reacquire(need);
   return shares;
 }
@@ -67,13 +75,15 @@ void ResourceLedger::reacquire(const ResourceMap& need) {
 }
 
 void ResourceLedger::release(const ResourceMap& need) {
+  ++freed_;
   for (const auto& [name, amount] : need) {
     if (amount > 0) available_[name] += amount;
   }
 }
 
 void ResourceLedger::release_gpus(const std::vector<GpuShare>& shares) {
-  for (const GpuShare& share : shares) gpus_[share.index] += share.amount;
+  ++freed_;
+  for (const GpuShare& share : shares) share_of(share.index).amount += share.amount;
 }
 
 size_t ResourceLedger::copies_available(const ResourceMap& need, size_t limit) const {

@@ -16,9 +16,15 @@ struct GpuShare {
   int64_t amount = 0;
 };
 
+/// Whether `have` has as much of everything.
+bool covers(const ResourceMap& have, const ResourceMap& need);
+
 class ResourceLedger {
  public:
+  /// All GPUs, numbered from 0.
   explicit ResourceLedger(ResourceMap total);
+  /// A part of another ledger's amounts, with these of its GPUs.
+  ResourceLedger(ResourceMap total, std::vector<GpuShare> gpus);
 
   /// Could ever be met by what there is in all.
   bool is_feasible(const ResourceMap& need) const;
@@ -34,12 +40,17 @@ class ResourceLedger {
 
   const ResourceMap& total() const { return total_; }
   const ResourceMap& available() const { return available_; }
+  const std::vector<GpuShare>& free_gpus() const { return gpus_; }
+  /// Changes whenever something was given back.
+  uint64_t freed() const { return freed_; }
 
  private:
   std::optional<std::vector<GpuShare>> choose_gpus(int64_t amount) const;
+  GpuShare& share_of(int32_t index);
 
   ResourceMap total_, available_;
-  std::vector<int64_t> gpus_;  // free share of each
+  std::vector<GpuShare> gpus_;  // what is free of each
+  uint64_t freed_ = 0;
 };
 
 }  // namespace mobula

@@ -20,18 +20,15 @@ constexpr size_t kStartingMax = 16;
 constexpr size_t kBlockedMany = 16;  // so many workers wait for tasks of their own: those come first then
 constexpr uint64_t kStartPauseUs = 200'000;  // after a worker that ended before it was ready
 
-/// What a worker that waits lets others use meanwhile: its CPUs, and nothing else.
-ResourceMap lent_of(const ResourceMap& held) {
-  auto cpus = held.find("CPU");
-  return cpus == held.end() ? ResourceMap{} : ResourceMap{*cpus};
-}
-
 }  // namespace
 
-Scheduler::Scheduler(SchedOptions options) : options_(std::move(options)), ledger_(options_.resources) {}
+Scheduler::Scheduler(SchedOptions options)
+    : options_(std::move(options)), ledger_(options_.resources), groups_(options_.node_id) {}
 
 ClassId Scheduler::class_of(ClassKey key) {
-  auto [at, fresh] = class_ids_.try_emplace(key, ClassId{class_ids_.size() + 1});
+  auto [at, fresh] = class_ids_.try_emplace(key, ClassId{last_class_ + 1});
+  if (fresh) ++last_class_;
+  if (!key.group.is_nil()) groups_.mark_used(key.group);
   if (fresh) classes_[at->second].key = std::move(key);
   return at->second;
 }
@@ -44,6 +41,11 @@ void Scheduler::enqueue(TaskId task, ClassId cls, uint32_t depth) {
 bool Scheduler::remove(TaskId task, ClassId cls) {
   depths_.erase(task);
   return classes_.at(cls).queue.remove(task);
+}
+
+const ClassKey* Scheduler::key_of(ClassId cls) const {
+  auto found = classes_.find(cls);
+  return found == classes_.end() ? nullptr : &found->second.key;
 }
 
 const WorkerState* Scheduler::find(WorkerId worker) const {
@@ -64,8 +66,9 @@ size_t Scheduler::queued() const {
 }
 
 size_t Scheduler::depth(const Class& cls, const WorkerState& worker, uint64_t now_us) const {
-  if (worker.blocked > 0 || worker.expects_take_back) return 0;
-  bool others_starve = starved_classes_ > (cls.starved() ? 1 : 0);
+  if (worker.blocked > 0 || worker.expects_take_back || worker.doomed) return 0;
+  bool others_starve =
+      starved_classes_ > (cls.starved() ? 1 : 0) || (cls.key.group.is_nil() && groups_.is_waiting());
   if (others_starve && now_us - worker.since_us > kLeaseTurnUs) return 0;
   if (cls.key.dedicated || cls.mean_us < 0) return 1;
   return std::clamp<size_t>(static_cast<size_t>(kAheadUs / std::max(cls.mean_us, 1.0)), 1, kAheadTasks);
@@ -92,13 +95,15 @@ WorkerId Scheduler::choose_idle(const std::string& runtime_env) const {
 bool Scheduler::open_lease(ClassId id, Class& cls, uint64_t now_us, SchedEffects& out) {
   WorkerId chosen = choose_idle(cls.key.runtime_env);
   if (chosen.is_nil()) return false;
-  auto gpus = ledger_.acquire(cls.key.need);
-  if (!gpus) return false;
+  std::optional<BundleShare> share = acquire(cls.key);
+  if (!share) return false;
   WorkerState& worker = workers_.at(chosen);
   worker.phase = cls.key.dedicated ? Phase::kActor : Phase::kLeased;
   worker.lease = id;
   worker.held = cls.key.need;
-  worker.gpus = std::move(*gpus);
+  worker.gpus = std::move(share->gpus);
+  worker.group = cls.key.group;
+  worker.bundle = share->bundle;
   worker.runtime_env = cls.key.runtime_env;
   worker.since_us = now_us;
   worker.lease_number = ++leases_;
@@ -107,9 +112,13 @@ bool Scheduler::open_lease(ClassId id, Class& cls, uint64_t now_us, SchedEffects
 }
 
 void Scheduler::close_lease(WorkerState& worker, uint64_t now_us) {
-  if (worker.blocked > 0) ledger_.reacquire(lent_of(worker.held));
-  ledger_.release(worker.held);
-  ledger_.release_gpus(worker.gpus);
+  ResourceLedger& ledger = ledger_of(worker);
+  if (worker.blocked > 0) ledger.reacquire(worker.lent());
+  ledger.release(worker.held);
+  ledger.release_gpus(worker.gpus);
+  GroupId group = std::exchange(worker.group, {});
+  int32_t bundle = std::exchange(worker.bundle, -1);
+  if (!group.is_nil() && groups_.leave(group, bundle, ledger_)) forget_classes(group);
   worker.held.clear();
   worker.gpus.clear();
   worker.blocked = 0;
@@ -139,7 +148,7 @@ void Scheduler::fill_leases(ClassId id, Class& cls, uint64_t now_us, SchedEffect
 
 void Scheduler::request_workers(const Class& cls, size_t& starting, uint64_t now_us, SchedEffects& out) {
   if (failed_starts_ > 0 && now_us < next_start_us_) return;
-  size_t wanted = ledger_.copies_available(cls.key.need, cls.queue.size());
+  size_t wanted = copies_available(cls.key, cls.queue.size());
   if (wanted <= starting) {
     starting -= wanted;
     return;
@@ -181,6 +190,8 @@ void Scheduler::count_workers() {
 
 void Scheduler::dispatch(uint64_t now_us, SchedEffects& out) {
   do {
+    std::vector<GroupId> placed = groups_.place_pending(ledger_);
+    out.placed.insert(out.placed.end(), placed.begin(), placed.end());
     std::vector<std::pair<uint64_t, ClassId>> order;  // those that waited longest for resources come first
     for (const auto& [id, cls] : classes_) {
       if (!cls.queue.empty() || cls.starved()) order.emplace_back(cls.starved_since_us, id);
@@ -199,8 +210,8 @@ void Scheduler::serve(ClassId id, uint64_t now_us, size_t& starting, SchedEffect
     if (cls.starved()) cls.starved_since_us = now_us;  // the others' turn is next
   }
   fill_leases(id, cls, now_us, out);
-  bool waits = !cls.queue.empty() && ledger_.is_feasible(cls.key.need);
-  bool starved = waits && !ledger_.is_available(cls.key.need);
+  bool waits = !cls.queue.empty() && is_feasible(cls.key);
+  bool starved = waits && !is_available(cls.key);
   if (starved != cls.starved()) {
     cls.starved_since_us = starved ? now_us : kNotStarved;
     starved_classes_ += starved ? 1 : -1;
@@ -211,11 +222,13 @@ void Scheduler::serve(ClassId id, uint64_t now_us, size_t& starting, SchedEffect
 bool Scheduler::close_drained_leases(uint64_t now_us) {
   bool closed = false;
   for (auto& [id, worker] : workers_) {
-    if (worker.phase != Phase::kLeased || !worker.inflight.empty() || worker.expects_take_back) continue;
+    if (worker.phase != Phase::kLeased || !worker.inflight.empty() || worker.expects_take_back ||
+        worker.doomed)
+      continue;
     close_lease(worker, now_us);
     closed = true;
   }
-  return closed && queued() > 0;
+  return closed && (queued() > 0 || groups_.is_waiting());
 }
 
 void Scheduler::on_worker_started(WorkerId worker, uint64_t now_us) {
@@ -244,9 +257,10 @@ void Scheduler::on_actor_alive(WorkerId id, const ResourceMap& for_life) {
   auto found = workers_.find(id);
   if (found == workers_.end() || found->second.phase != Phase::kActor) return;
   WorkerState& worker = found->second;
-  if (worker.blocked > 0) ledger_.reacquire(lent_of(worker.held));
-  ledger_.release(worker.held);
-  ledger_.reacquire(for_life);
+  ResourceLedger& ledger = ledger_of(worker);
+  if (worker.blocked > 0) ledger.reacquire(worker.lent());
+  ledger.release(worker.held);
+  ledger.reacquire(for_life);
   worker.held = for_life;
   worker.blocked = 0;
   worker.lease_number = ++leases_;
@@ -274,7 +288,7 @@ uint64_t Scheduler::on_blocked(WorkerId id, SchedEffects& out) {
   bool constructs = worker.phase == Phase::kActor && !worker.inflight.empty();
   if (worker.phase != Phase::kLeased && !constructs) return 0;  // what an actor has for life it keeps
   if (worker.blocked++ > 0) return worker.lease_number;
-  ledger_.release(lent_of(worker.held));
+  ledger_of(worker).release(worker.lent());
   if (worker.inflight.size() > 1 && !worker.expects_take_back) {
     worker.expects_take_back = true;
     out.take_back.push_back(id);
@@ -286,7 +300,7 @@ void Scheduler::on_unblocked(WorkerId id, uint64_t lease_number) {
   auto found = workers_.find(id);
   if (found == workers_.end() || found->second.blocked == 0) return;
   if (found->second.lease_number != lease_number) return;  // the task that waited ended before its request
-  if (--found->second.blocked == 0) ledger_.reacquire(lent_of(found->second.held));
+  if (--found->second.blocked == 0) ledger_of(found->second).reacquire(found->second.lent());
 }
 
 void Scheduler::on_taken_back(WorkerId id, const std::vector<TaskId>& tasks) {
@@ -327,22 +341,6 @@ bool Scheduler::wants_tick() const {
     idle += worker.phase == Phase::kIdle;
     return (worker.phase == Phase::kLeased && worker.inflight.size() > 1) || idle > options_.idle_workers_max;
   });
-}
-
-void Scheduler::check() const {
-  ResourceMap held;
-  for (const auto& [id, worker] : workers_) {
-    bool has_lease = worker.phase == Phase::kLeased || worker.phase == Phase::kActor;
-    CHECK(has_lease || (worker.held.empty() && worker.inflight.empty() && worker.gpus.empty()));
-    CHECK(has_lease || worker.blocked == 0);
-    for (const auto& [name, amount] : worker.held) held[name] += amount;
-    if (worker.blocked == 0) continue;
-    for (const auto& [name, amount] : lent_of(worker.held)) held[name] -= amount;
-  }
-  for (const auto& [name, amount] : ledger_.total()) {
-    auto available = ledger_.available().find(name);
-    CHECK(available != ledger_.available().end() && available->second + held[name] == amount);
-  }
 }
 
 }  // namespace mobula

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/id.h"
+#include "sched/groups.h"
 #include "sched/resources.h"
 #include "sched/task_queue.h"
 
@@ -23,6 +24,8 @@ struct ClassKey {
   ResourceMap need;
   std::string runtime_env;
   bool dedicated = false;
+  GroupId group{};      // the placement group that they run in; nil: none
+  int32_t bundle = -1;  // of the group; -1: any
   auto operator<=>(const ClassKey&) const = default;
 };
 
@@ -31,12 +34,14 @@ struct SchedOptions {
   size_t workers_max = 96;      // beside those of actors; more only while all of them wait for tasks
   size_t processes_max = 480;   // in all
   size_t idle_workers_max = 4;  // more of them end after kIdleMs
+  std::string node_id{};
 };
 
 struct SchedEffects {
   std::vector<std::pair<WorkerId, TaskId>> assigned;  // in order for each worker
   std::vector<WorkerId> spawned;                      // start these
   std::vector<WorkerId> take_back;  // fetch what they have not begun: answered by on_taken_back
+  std::vector<GroupId> placed;      // placement groups that have got their bundles
   std::vector<WorkerId> dismissed;  // idle for too long, or of an environment nobody wants
 };
 
@@ -47,13 +52,18 @@ struct WorkerState {
   std::deque<TaskId> inflight;  // given to it and not finished, oldest first
   ResourceMap held;
   std::vector<GpuShare> gpus;
+  GroupId group;        // whose bundle `held` and `gpus` are of; nil: the node's
+  int32_t bundle = -1;  // never -1 in a group
   std::string runtime_env;
   bool used = false;          // has run a task: its environment is settled
   uint64_t lease_number = 0;  // of the lease it has or had: never the same twice
   uint32_t blocked = 0;       // requests of this lease that wait: its CPU is lent out meanwhile
   bool expects_take_back = false;
+  bool doomed = false;         // it is being killed: nothing more is given to it
   uint64_t since_us = 0;       // of the lease, or of being idle
   uint64_t head_since_us = 0;  // when the oldest in flight was last seen to be the oldest
+  /// What it lets others use while it waits: its CPUs, and nothing else.
+  ResourceMap lent() const;
 };
 
 class Scheduler {
@@ -68,6 +78,12 @@ class Scheduler {
 
   /// Gives tasks to workers as far as resources allow. Call after every fact.
   void dispatch(uint64_t now_us, SchedEffects& out);
+
+  /// Its bundles are reserved by dispatch(), which says so. `invalid`: GroupTable::add.
+  Status add_group(GroupId id, GroupSpec spec) { return groups_.add(id, std::move(spec), ledger_); }
+  /// Nothing runs in it from now on; its tasks were taken out before. The workers that have a lease in it,
+  /// which have to end.
+  std::vector<WorkerId> remove_group(GroupId id);
 
   void on_worker_started(WorkerId worker, uint64_t now_us);
   /// A task has ended. `run_us`: how long it ran, which decides how many are sent ahead.
@@ -94,10 +110,14 @@ class Scheduler {
   bool is_exhausted() const { return exhausted_; }
 
   const WorkerState* find(WorkerId worker) const;
+  /// nullptr: there is no such class.
+  const ClassKey* key_of(ClassId cls) const;
   const std::map<WorkerId, WorkerState>& workers() const { return workers_; }
   const ResourceLedger& ledger() const { return ledger_; }
+  const GroupTable& groups() const { return groups_; }
   size_t queued() const;
   uint64_t workers_started() const { return next_worker_ - kFirstWorker; }
+  /// Could ever be met by what the node has in all.
   bool is_feasible(const ResourceMap& need) const { return ledger_.is_feasible(need); }
   void check() const;
 
@@ -123,10 +143,19 @@ class Scheduler {
   WorkerId choose_idle(const std::string& runtime_env) const;
   bool may_start(SchedEffects& out);
   void count_workers();
+  // room.cc: in the node's ledger, or in a group's bundles
+  bool is_feasible(const ClassKey& key) const;
+  bool is_available(const ClassKey& key) const;
+  size_t copies_available(const ClassKey& key, size_t limit) const;
+  std::optional<BundleShare> acquire(const ClassKey& key);
+  ResourceLedger& ledger_of(const WorkerState& worker);
+  void forget_classes(GroupId group);
 
   SchedOptions options_;
   ResourceLedger ledger_;
+  GroupTable groups_;
   std::map<ClassKey, ClassId> class_ids_;
+  uint64_t last_class_ = 0;
   std::map<ClassId, Class> classes_;
   std::map<WorkerId, WorkerState> workers_;
   uint64_t next_worker_ = kFirstWorker;

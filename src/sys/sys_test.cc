@@ -1,6 +1,7 @@
 // Doorbells between threads, shared memory and descriptors, against the real system.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -8,7 +9,10 @@
 
 #include "sys/doorbell.h"
 #include "sys/environment.h"
+#include "sys/local_socket.h"
+#include "sys/process.h"
 #include "sys/shm.h"
+#include "sys/spin.h"
 
 namespace mobula {
 namespace {
@@ -24,7 +28,7 @@ TEST(DoorbellTest, WhatIsRungBeforeTheSleepIsNotMissed) {
     work.store(true);
     bell.ring();
   });
-  while (!work.load()) bell.wait(Sleeper::kForeground, 0, kForever, [&] { return work.load(); });
+  while (!work.load()) bell.wait(Sleeper::kForeground, kForever, [&] { return work.load(); });
   ringer.join();
 }
 
@@ -34,8 +38,7 @@ TEST(DoorbellTest, TwoThreadsPlayPingPongWithoutLosingARing) {
   constexpr int kRounds = 20'000;
   std::thread other([&] {
     for (int i = 1; i <= kRounds; ++i) {
-      while (sent.load() < i)
-        to.wait(Sleeper::kBackground, i % 3, kForever, [&] { return sent.load() >= i; });
+      while (sent.load() < i) to.wait(Sleeper::kBackground, kForever, [&] { return sent.load() >= i; });
       answered.store(i);
       fro.ring();
     }
@@ -44,7 +47,7 @@ TEST(DoorbellTest, TwoThreadsPlayPingPongWithoutLosingARing) {
     sent.store(i);
     to.ring();
     while (answered.load() < i) {
-      fro.wait(Sleeper::kForeground, i % 5, kForever, [&] { return answered.load() >= i; });
+      fro.wait(Sleeper::kForeground, kForever, [&] { return answered.load() >= i; });
     }
   }
   other.join();
@@ -56,7 +59,7 @@ TEST(DoorbellTest, TheForegroundIsWokenBeforeTheBackground) {
   std::atomic<bool> stop = false;
   auto sleeper = [&](Sleeper who, std::atomic<int>& taken) {
     while (!stop.load()) {
-      bell.wait(who, 0, kForever, [&] { return stop.load() || (who == Sleeper::kForeground && tokens > 0); });
+      bell.wait(who, kForever, [&] { return stop.load() || (who == Sleeper::kForeground && tokens > 0); });
       if (who == Sleeper::kForeground && tokens.exchange(0) > 0) ++taken;
       if (who == Sleeper::kBackground && tokens > 0) ++taken;
     }
@@ -74,10 +77,90 @@ TEST(DoorbellTest, TheForegroundIsWokenBeforeTheBackground) {
   EXPECT_EQ(foreground.load(), 1);
 }
 
+TEST(DoorbellTest, TheBackgroundIsLeftAloneWhileTheForegroundWatches) {
+  Doorbell bell;
+  std::atomic<int> wakes = 0;
+  std::atomic<bool> asleep = false, stop = false;
+  std::thread background([&] {
+    while (!stop.load()) {
+      bell.wait(Sleeper::kBackground, kForever, [&] {
+        asleep.store(true);
+        return stop.load();
+      });
+      ++wakes;
+    }
+  });
+  while (!asleep.load()) std::this_thread::yield();
+  std::this_thread::sleep_for(milliseconds(20));
+  bell.watch();
+  for (int i = 0; i < 100; ++i) bell.ring();
+  std::this_thread::sleep_for(milliseconds(20));
+  EXPECT_EQ(wakes.load(), 0);
+  bell.unwatch();
+  while (wakes.load() == 0) bell.ring();
+  stop.store(true);
+  bell.ring(Sleeper::kBackground);
+  background.join();
+}
+
+TEST(DoorbellTest, ThePatientRingWakesTheBackgroundOnlyWhenItIsToldTo) {
+  Doorbell bell;
+  std::atomic<bool> asleep = false;
+  std::thread background([&] {
+    bell.wait(Sleeper::kBackground, kForever, [&] {
+      asleep.store(true);
+      return false;
+    });
+  });
+  EXPECT_FALSE(bell.ring_patiently() && !asleep.load()) << "nobody sleeps yet";
+  while (!asleep.load()) std::this_thread::yield();
+  std::this_thread::sleep_for(milliseconds(20));
+  EXPECT_TRUE(bell.ring_patiently());
+  bell.watch();
+  EXPECT_FALSE(bell.ring_patiently()) << "the foreground will look";
+  bell.unwatch();
+  bell.set_impatient(true);
+  EXPECT_FALSE(bell.ring_patiently());
+  background.join();
+  bell.set_impatient(false);
+}
+
+TEST(SpinTest, ItFindsWorkAndGivesUpWithout) {
+  AdaptiveSpin spin;
+  EXPECT_TRUE(spin.run(true, [] { return true; }));
+  int looks = 0;
+  EXPECT_FALSE(spin.run(false, [&] { return ++looks < 0; }));
+  EXPECT_GT(looks, 16);
+  std::atomic<bool> work = false;
+  std::thread other([&] { work.store(true); });
+  while (!spin.run(true, [&] { return work.load(); })) {
+  }
+  other.join();
+}
+
+TEST(SpinTest, ItLooksForLongOnlyWhereThatHelpsAndACpuIsFree) {
+  using Clock = std::chrono::steady_clock;
+  AdaptiveSpin spin;
+  auto shortest_of = [&](int times, bool has_cpu, auto has_work) {
+    Clock::duration shortest = Clock::duration::max();
+    for (int i = 0; i < times; ++i) {
+      auto begin = Clock::now();
+      spin.run(has_cpu, has_work);
+      shortest = std::min(shortest, Clock::now() - begin);
+    }
+    return shortest;
+  };
+  auto never = [] { return false; };
+  EXPECT_LT(shortest_of(8, true, never), std::chrono::microseconds(90)) << "it did not help before";
+  for (int i = 0; i < 16; ++i) spin.run(true, [] { return true; });  // among them a long look, which helps
+  EXPECT_GE(shortest_of(1, true, never), std::chrono::microseconds(100));
+  EXPECT_LT(shortest_of(8, false, never), std::chrono::microseconds(90)) << "others want the CPU";
+}
+
 TEST(DoorbellTest, AWaitEndsAtItsTimeout) {
   Doorbell bell;
   auto before = std::chrono::steady_clock::now();
-  bell.wait(Sleeper::kForeground, 10, milliseconds(3), [] { return false; });
+  bell.wait(Sleeper::kForeground, milliseconds(3), [] { return false; });
   EXPECT_GE(std::chrono::steady_clock::now() - before, milliseconds(2));
 }
 
@@ -122,6 +205,49 @@ TEST(Machine, ThereIsMemoryAndACpu) {
   EXPECT_LT(spare_memory_bytes(), usable_memory_bytes());
   EXPECT_GE(usable_cpus(), 1);
   EXPECT_FALSE(temporary_folder().empty());
+}
+
+TEST(ProcessTest, AProcessIsKnownByItsMarkAndItsEndIsSeen) {
+  uint64_t mark = process_mark(own_pid());
+  EXPECT_NE(mark, 0u);
+  EXPECT_TRUE(process_runs(mark));
+  EXPECT_FALSE(process_runs(mark + 1)) << "the same pid, started at another time";
+  EXPECT_FALSE(ProcessWatch(own_pid()).has_ended());
+  int pid = fork();
+  if (pid == 0) _exit(0);
+  ProcessWatch watch(pid);
+  while (!watch.has_ended()) std::this_thread::yield();
+  EXPECT_EQ(process_mark(pid), 0u) << "one that was not waited for yet has ended all the same";
+  waitpid(pid, nullptr, 0);
+  EXPECT_TRUE(watch.has_ended());
+  EXPECT_TRUE(ProcessWatch(pid).has_ended());
+}
+
+TEST(LocalSocketTest, MessagesCarryBytesAndDescriptors) {
+  std::string name = "mobula-sys-test-" + std::to_string(own_pid());
+  EXPECT_EQ(connect_local(name).status().code(), Code::kNotFound);
+  Descriptor listener = std::move(*listen_local(name));
+  EXPECT_EQ(listen_local(name).status().code(), Code::kExists);
+  EXPECT_EQ(accept_local(listener).status().code(), Code::kBusy);
+  Descriptor one = std::move(*connect_local(name));
+  Descriptor other = std::move(*accept_local(listener));
+  EXPECT_EQ(peer_pid(one), own_pid());
+  EXPECT_EQ(receive_local(other, 16).status().code(), Code::kBusy);
+
+  Descriptor memory = std::move(*create_shared_memory("sys-test", 4096));
+  std::vector<uint8_t> bytes{1, 2, 3};
+  ASSERT_TRUE(send_local(one, bytes, memory.get()).is_ok());
+  ASSERT_TRUE(send_local(one, bytes).is_ok());
+  int number = other.get();
+  wait_readable({&number, 1}, milliseconds(1000));
+  Result<LocalMessage> first = receive_local(other, 16);
+  ASSERT_TRUE(first.is_ok());
+  EXPECT_EQ(first->bytes, bytes);
+  EXPECT_TRUE(Mapping::open(first->passed.get(), 4096, true).is_ok());
+  EXPECT_FALSE(receive_local(other, 16)->passed.is_open());
+  one.reset();
+  EXPECT_EQ(receive_local(other, 16).status().code(), Code::kLost);
+  EXPECT_EQ(listen_local(std::string(200, 'x')).status().code(), Code::kInvalid);
 }
 
 }  // namespace

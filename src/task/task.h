@@ -13,6 +13,12 @@
 
 namespace mobula {
 
+/// When a task went on, by the node's clock, and to whom; for those who look at it.
+struct TaskTimes {
+  uint64_t submitted_us = 0, queued_us = 0, sent_us = 0;  // 0: not yet
+  WorkerId given_to;                                      // by the last sending
+};
+
 struct TaskRecord {
   enum class State : uint8_t {
     kWaiting,  // for values of its arguments
@@ -31,6 +37,7 @@ struct TaskRecord {
   int32_t retries_left = 0;  // -1: no end
   bool cancelled = false, cancelled_by_force = false;
   bool creates_actor = false;
+  TaskTimes times;
   WorkerId worker;               // while kRunning
   ClassId cls;                   // of plain tasks and creations
   std::vector<ObjectId> pinned;  // arguments that are held in memory for it

@@ -13,11 +13,14 @@ void fields_of(TaskSpec& s, auto& visit) {
   visit(s.id, s.function, s.name, s.method, s.language, s.args, s.refs, s.nested, s.returns, s.resources,
         s.placement_resources, s.max_retries, s.retry_exceptions, s.retry_on, s.backpressure_items,
         s.max_calls, s.runtime_env, s.group, s.placement, s.placement_node, s.placement_soft,
-        s.placement_group, s.bundle_index, s.actor);
+        s.placement_group, s.bundle_index, s.captures, s.actor);
 }
 void fields_of(ActorSpec& s, auto& visit) {
   visit(s.creation, s.name, s.space, s.class_name, s.handle, s.detached, s.get_if_exists, s.ordered,
         s.max_restarts, s.max_task_retries, s.max_concurrency, s.max_pending_calls);
+}
+void fields_of(GroupSpec& s, auto& visit) {
+  visit(s.bundles, s.bundle_nodes, s.strategy, s.name, s.space, s.detached);
 }
 template <typename T>
 void fields_of(T& message, auto& visit) {

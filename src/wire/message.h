@@ -58,8 +58,10 @@ struct DoneMessage {
   std::vector<Located> values;
   bool retriable = false, exit_after = false;
   std::string exit_reason;
-  uint64_t run_ns = 0;
-  void fields(auto& visit) { visit(task, attempt, values, retriable, exit_after, exit_reason, run_ns); }
+  uint64_t run_ns = 0, begun_ns = 0;  // begun: by the clock that all processes of a machine share; 0: unknown
+  void fields(auto& visit) {
+    visit(task, attempt, values, retriable, exit_after, exit_reason, run_ns, begun_ns);
+  }
 };
 struct ItemMessage {
   TaskId task;
@@ -134,7 +136,28 @@ struct CancelMessage {
   bool force = false, recursive = true;
   void fields(auto& visit) { visit(id, force, recursive); }
 };
-struct QueryMessage {  // "cluster", "stats", or a table of snapshot()
+struct CreateGroupMessage {
+  RequestId request = 0;
+  GroupId group;
+  GroupSpec spec;
+  void fields(auto& visit) { visit(request, group, spec); }
+};
+struct RemoveGroupMessage {
+  GroupId group;
+  void fields(auto& visit) { visit(group); }
+};
+struct WatchGroupMessage {  // `id` becomes `value` once the group's bundles are reserved
+  GroupId group;
+  ObjectId id;
+  std::string value;
+  void fields(auto& visit) { visit(group, id, value); }
+};
+struct MadeAtMessage {  // where in the program a task was submitted, or a value put
+  TaskId made;
+  std::string site;
+  void fields(auto& visit) { visit(made, site); }
+};
+struct QueryMessage {  // "cluster", "stats", "groups", a table of snapshot(), or "output of " a worker
   RequestId request = 0;
   std::string what;
   void fields(auto& visit) { visit(request, what); }
@@ -143,7 +166,8 @@ struct QueryMessage {  // "cluster", "stats", or a table of snapshot()
 using UpMessage = std::variant<DefineMessage, SubmitMessage, CreateActorMessage, DoneMessage, ItemMessage,
                                PutMessage, HoldMessage, ReleaseMessage, UnpinMessage, AllocateMessage,
                                AbandonMessage, GetMessage, WaitMessage, ForgetMessage, TakeItemMessage,
-                               DropStreamMessage, FindActorMessage, KillMessage, CancelMessage, QueryMessage>;
+                               DropStreamMessage, FindActorMessage, KillMessage, CancelMessage, QueryMessage,
+                               CreateGroupMessage, RemoveGroupMessage, WatchGroupMessage, MadeAtMessage>;
 
 // ---- downward
 // -----------------------------------------------------------------------------------------------------
@@ -168,7 +192,7 @@ struct ReplyMessage {
   RequestId request = 0;
   Code code = Code::kOk;
   std::string text;                 // the error's message, or the answer's text
-  uint64_t number = 0;              // allocate: the offset; create/find: the actor
+  uint64_t number = 0;              // allocate: the offset; create/find: the actor; group: is it feasible?
   std::vector<uint32_t> positions;  // wait: the ready ones; get: whose values these are
   std::vector<Located> values;
   void fields(auto& visit) { visit(request, code, text, number, positions, values); }

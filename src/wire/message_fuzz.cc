@@ -31,6 +31,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   there_and_back<mobula::UpMessage>(bytes, mobula::decode_up);
   there_and_back<mobula::DownMessage>(bytes, mobula::decode_down);
   (void)mobula::decode_cluster(bytes).is_ok();
+  (void)mobula::decode_groups(bytes).is_ok();
   if (size < 3) return 0;
   // Then as a patch of a sound message: which one, how long, and bytes to overwrite.
   static const auto ups = mobula::up_samples();

@@ -43,6 +43,7 @@ inline TaskSpec sample_spec() {
   spec.placement_soft = true;
   spec.placement_group = GroupId{8};
   spec.bundle_index = 1;
+  spec.captures = 1;
   spec.actor = ActorId{9};
   return spec;
 }
@@ -63,12 +64,23 @@ inline ActorSpec sample_actor() {
   return spec;
 }
 
+inline GroupSpec sample_group() {
+  GroupSpec spec;
+  spec.bundles = {{{"CPU", 10'000}, {"disk", 5}}, {{"GPU", 5'000}}};
+  spec.bundle_nodes = {"", "abc"};
+  spec.strategy = GroupStrategy::kStrictSpread;
+  spec.name = "pair";
+  spec.space = "space";
+  spec.detached = true;
+  return spec;
+}
+
 /// In the order of the variant.
 inline std::vector<UpMessage> up_samples() {
   return {DefineMessage{{3, 4}, Language::kPython, "definition"},
           SubmitMessage{{sample_spec(), TaskSpec{}}},
           CreateActorMessage{1, sample_actor()},
-          DoneMessage{TaskId{1}, 2, {sample_value(true), sample_value(false)}, true, true, "reason", 5},
+          DoneMessage{TaskId{1}, 2, {sample_value(true), sample_value(false)}, true, true, "reason", 5, 6},
           ItemMessage{TaskId{1}, 2, 3, sample_value(false)},
           PutMessage{sample_object(1), sample_value(true)},
           HoldMessage{sample_object(1)},
@@ -84,7 +96,11 @@ inline std::vector<UpMessage> up_samples() {
           FindActorMessage{1, "bob", "space"},
           KillMessage{ActorId{1}, true},
           CancelMessage{sample_object(1), true, true},
-          QueryMessage{1, "stats"}};
+          QueryMessage{1, "stats"},
+          CreateGroupMessage{1, GroupId{8}, sample_group()},
+          RemoveGroupMessage{GroupId{8}},
+          WatchGroupMessage{GroupId{8}, sample_object(1), "value"},
+          MadeAtMessage{TaskId{1}, "program.py:main:3"}};
 }
 
 /// In the order of the variant.

@@ -116,6 +116,28 @@ TEST(Views, AClusterAndItsFiguresAreReadBack) {
   EXPECT_FALSE(decode_stats("short").is_ok());
 }
 
+TEST(Views, PlacementGroupsAreReadBackAndBrokenOnesRefused) {
+  GroupView group{GroupId{8}, sample_group(), GroupState::kCreated, false, {"abc", "abc"}};
+  std::string bytes = encode_groups({group, GroupView{}});
+  auto groups = decode_groups(bytes);
+  ASSERT_TRUE(groups.is_ok());
+  ASSERT_EQ(groups->size(), 2u);
+  const GroupView& read = groups->front();
+  EXPECT_EQ(read.id, group.id);
+  EXPECT_EQ(read.spec.bundles, group.spec.bundles);
+  EXPECT_EQ(read.spec.bundle_nodes, group.spec.bundle_nodes);
+  EXPECT_EQ(read.spec.strategy, GroupStrategy::kStrictSpread);
+  EXPECT_EQ(read.spec.name + read.spec.space, "pairspace");
+  EXPECT_TRUE(read.spec.detached);
+  EXPECT_EQ(read.state, GroupState::kCreated);
+  EXPECT_FALSE(read.feasible);
+  EXPECT_EQ(read.nodes, group.nodes);
+  for (size_t size = 0; size < bytes.size(); ++size)
+    EXPECT_FALSE(decode_groups(bytes.substr(0, size)).is_ok());
+  group.state = static_cast<GroupState>(7);
+  EXPECT_FALSE(decode_groups(encode_groups({group})).is_ok());
+}
+
 TEST(Segment, SlotsAndTheirRingsDoNotOverlap) {
   std::vector<uint8_t> memory(segment_bytes(3, 10) + 4096);
   auto at = reinterpret_cast<uintptr_t>(memory.data());

@@ -11,7 +11,7 @@
 
 namespace mobula {
 
-constexpr uint64_t kSegmentMagic = 0x4D4F42554C410003;  // "MOBULA" and the version of this layout
+constexpr uint64_t kSegmentMagic = 0x4D4F42554C410004;  // "MOBULA" and the version of this layout
 constexpr uint32_t kSlotsMax = 512;
 constexpr uint64_t kTaskRingBytes = 256 << 10;
 constexpr uint64_t kReplyRingBytes = 256 << 10;
@@ -24,12 +24,16 @@ struct SegmentHeader {
   char node_id[56] = {};
   char job_id[8] = {};
   uint64_t config_offset = 0, config_bytes = 0;             // the job's document, after the slots
+  uint64_t metrics_offset = 0, metrics_bytes = 0;           // a MetricTable of all workers, at the end
+  alignas(64) std::atomic<int32_t> awake;                   // workers whose main thread does not sleep
   alignas(64) Doorbell bell;                                // the node's: any client rings it
   alignas(64) std::atomic<uint64_t> dirty[kSlotsMax / 64];  // slots whose upward ring has something
 };
 
 struct alignas(4096) SlotHeader {
   std::atomic<uint32_t> ready;                            // the worker has mapped everything
+  std::atomic<uint32_t> awake;                            // it is counted in the segment's `awake`
+  int32_t pid = 0;                                        // the worker's, set before `ready`
   alignas(64) Doorbell task_bell, reply_bell, room_bell;  // room: the node has drained the upward ring
   RingHead tasks, replies, up;
 };

@@ -1,5 +1,7 @@
-// The codec of cluster views and statistics.
+// The codec of cluster views, statistics and placement groups.
 #include "wire/views.h"
+
+#include <algorithm>
 
 #include "base/bytes.h"
 
@@ -65,6 +67,54 @@ Result<EngineStats> decode_stats(std::string_view bytes) {
   if (bytes.size() != sizeof stats) return Status(Code::kInvalid, "statistics cannot be read");
   std::memcpy(&stats, bytes.data(), sizeof stats);
   return stats;
+}
+
+std::string encode_groups(const std::vector<GroupView>& groups) {
+  std::string out;
+  Writer writer(out);
+  writer.list(groups, [&](const GroupView& group) {
+    writer.number(group.id.value);
+    writer.list(group.spec.bundles, [&](const ResourceMap& bundle) {
+      write_map(writer, bundle, [&](int64_t amount) { writer.number(amount); });
+    });
+    writer.list(group.spec.bundle_nodes, [&](const std::string& node) { writer.bytes(node); });
+    writer.number(group.spec.strategy);
+    writer.bytes(group.spec.name);
+    writer.bytes(group.spec.space);
+    writer.number(group.spec.detached);
+    writer.number(group.state);
+    writer.number(group.feasible);
+    writer.list(group.nodes, [&](const std::string& node) { writer.bytes(node); });
+  });
+  return out;
+}
+
+Result<std::vector<GroupView>> decode_groups(std::string_view bytes) {
+  Reader reader(bytes);
+  auto text = [&] { return reader.bytes(); };
+  auto groups = reader.list<GroupView>([&] {
+    GroupView group;
+    group.id.value = reader.number<uint64_t>();
+    group.spec.bundles = reader.list<ResourceMap>([&] {
+      ResourceMap bundle;
+      read_map(reader, bundle, [&] { return reader.number<int64_t>(); });
+      return bundle;
+    });
+    group.spec.bundle_nodes = reader.list<std::string>(text);
+    group.spec.strategy = reader.number<GroupStrategy>();
+    group.spec.name = reader.bytes();
+    group.spec.space = reader.bytes();
+    group.spec.detached = reader.number<bool>();
+    group.state = reader.number<GroupState>();
+    group.feasible = reader.number<bool>();
+    group.nodes = reader.list<std::string>(text);
+    return group;
+  });
+  bool known = std::all_of(groups.begin(), groups.end(), [](const GroupView& group) {
+    return group.spec.strategy <= GroupStrategy::kStrictSpread && group.state <= GroupState::kRemoved;
+  });
+  if (!reader.complete() || !known) return Status(Code::kInvalid, "placement groups cannot be read");
+  return groups;
 }
 
 }  // namespace mobula

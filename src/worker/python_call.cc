@@ -252,6 +252,7 @@ PyObject* describe(const Assignment& assignment) {
               put(out.get(), "attempt", PyLong_FromUnsignedLong(assignment.attempt)) &&
               put(out.get(), "gpus", gpus.give()) && put(out.get(), "resources", resources.give()) &&
               put(out.get(), "group", PyLong_FromUnsignedLongLong(assignment.placement_group.value)) &&
+              put(out.get(), "captures", PyBool_FromLong(assignment.captures)) &&
               put(out.get(), "number", PyLong_FromUnsignedLongLong(assignment.task.value));
   return done ? out.give() : nullptr;
 }

@@ -222,6 +222,7 @@ bool PythonRunner::create_actor(const Assignment& assignment) {
   birth_->resources = assignment.resources;
   birth_->gpu_ids = assignment.gpu_ids;
   birth_->placement_group = assignment.placement_group;
+  birth_->captures = assignment.captures;
   PyObject* actor_class = function_of(assignment);
   ArgumentStack arguments;
   if (!actor_class || !arguments.decode(assignment)) return false;

@@ -20,6 +20,7 @@ struct Session {
   Worker* worker = nullptr;                // in a worker
   std::unique_ptr<EmbeddedEngine> driver;  // in a driver
   std::string runtime_env;                 // what nested tasks inherit
+  std::string own_folder;                  // of this package, when call sites are recorded
   int waiting = 0;
 };
 

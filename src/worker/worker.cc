@@ -35,6 +35,7 @@ class RingWorker : public Worker {
   const std::string& node_id() const override { return node_id_; }
   const std::string& job_id() const override { return job_id_; }
   const std::string& job_config() const override { return job_config_; }
+  std::span<uint8_t> metric_memory() override { return link_->metric_memory(); }
 
   int run(TaskRunner& runner) override;
   void finish(TaskId task, Outcome outcome) override;
@@ -93,6 +94,7 @@ Assignment RingWorker::to_assignment(RunMessage message) {
   assignment.resources = std::move(spec.resources);
   assignment.gpu_ids = std::move(message.gpu_ids);
   assignment.placement_group = spec.placement_group;
+  assignment.captures = spec.captures == 1;
   return assignment;
 }
 
@@ -138,11 +140,15 @@ void RingWorker::finish(TaskId task, Outcome outcome) {
     if (running == running_.end()) return;
     done.attempt = running->second.attempt;
     done.run_ns = static_cast<uint64_t>((now - running->second.since).count());
+    done.begun_ns = static_cast<uint64_t>(running->second.since.time_since_epoch().count());
     running_.erase(running);
     urgent = !link_->has_assignments() || now - told_ > kQuietMax || outcome.exit_after;
     if (urgent) told_ = now;
   }
-  link_->send(std::move(done), urgent);
+  if (urgent)
+    link_->send_result(std::move(done));
+  else
+    link_->send(std::move(done), false);
   if (!outcome.exit_after) return;
   exit_.store(true);
   link_->wake_main();

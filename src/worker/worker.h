@@ -1,11 +1,12 @@
 // A worker's life, seen by the code that runs users' functions. `Worker` reads the ring of assignments on the
 // thread that calls run() and hands each to a TaskRunner (one for each language); results may be reported
-// from any thread. The first file to read in worker/. Tests: worker_test.cc, tests/process.
+// from any thread. The first file to read in worker/. Tests: tests/contract, tests/process.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,6 +38,7 @@ struct Assignment {
   ResourceMap resources;
   std::vector<int32_t> gpu_ids;  // logical GPUs of the lease
   GroupId placement_group;
+  bool captures = false;  // its children run in that group
 };
 
 /// How a task ended: `returns` values, or one error for all of them.
@@ -69,6 +71,8 @@ class Worker {
   /// The driver's start-up document (JSON): sys.path, working folder, --as-ray, job-wide runtime environment,
   /// …
   virtual const std::string& job_config() const = 0;
+  /// Memory of the MetricTable that all workers share; nothing in a worker of a test.
+  virtual std::span<uint8_t> metric_memory() { return {}; }
 
   /// Serves assignments until told to exit; returns the process's exit status.
   virtual int run(TaskRunner& runner) = 0;

@@ -126,6 +126,21 @@ def test_cpp_actors_keep_state_and_are_passed_on(engine: None) -> None:
     assert mobula.get(add_in_python.remote(counter)) == 122
 
 
+def test_python_reads_generators_of_cpp(engine: None) -> None:
+    growing = mobula.cpp_function("Growing").options(
+        num_returns="streaming", _generator_backpressure_num_objects=1
+    )
+    arrays = [mobula.get(ref) for ref in growing.remote(3)]
+    assert [array.sum() for array in arrays] == [50_000, 100_000, 150_000]
+    counter = mobula.cpp_actor_class("Counter::Create", "Counter").remote(10)
+    ticks = counter.Ticks.options(num_returns="streaming").remote(3)
+    assert [mobula.get(ref) for ref in ticks] == [11, 12, 13]
+    with pytest.raises(RayTaskError, match="is a generator"):
+        mobula.get(counter.Ticks.remote(3))
+    with pytest.raises(RayTaskError, match="is no generator"):
+        mobula.get(next(mobula.cpp_function("Add").options(num_returns="streaming").remote(1, 2)))
+
+
 def test_an_array_that_was_put_is_read_in_place(engine: None) -> None:
     assert call("Sum", mobula.put(np.ones(50_000))) == 50_000
 

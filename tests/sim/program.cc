@@ -3,46 +3,13 @@
 
 #include <algorithm>
 
+#include "pool.h"
+
 namespace mobula::sim {
 namespace {
 
 constexpr int kDepthMax = 3;
 constexpr char kSpace[] = "simulation";
-
-/// What one thread of a client holds: one reference to each, as often as it is listed.
-struct Pool {
-  Client& client;
-  int depth = 0;
-  bool may_wait = true;  // for others: actors, and who holds what cannot be lent, would wait in circles
-  std::vector<ObjectId> objects;
-  std::vector<ActorId> actors;
-
-  Random& random() { return client.random(); }
-  World& world() { return client.world(); }
-  ObjectId life_of(ActorId actor) { return world().object(TaskId{actor.value}); }
-  std::vector<ObjectId> some(size_t count_max) {
-    std::vector<ObjectId> chosen;
-    if (objects.empty()) return chosen;
-    for (size_t count = random().below(count_max + 1); count > 0; --count)
-      chosen.push_back(random().pick(objects));
-    return chosen;
-  }
-  void add(ObjectId id) {
-    client.hold(id);
-    objects.push_back(id);
-  }
-  void release_one() {
-    if (objects.empty()) return;
-    std::swap(random().pick(objects), objects.back());
-    client.release(objects.back());
-    objects.pop_back();
-  }
-  void release_all() {
-    while (!objects.empty()) release_one();
-    for (ActorId actor : actors) client.release(life_of(actor));
-    actors.clear();
-  }
-};
 
 uint64_t pages_for(Pool& pool) {
   const Shape& shape = pool.world().shape();
@@ -62,12 +29,16 @@ Fiber<> drop_later(Client& client, std::vector<Seen> values, uint64_t delay_us) 
   for (const Seen& seen : values) client.unpin(seen);
 }
 
+}  // namespace
+
 void drop_views(Pool& pool, const Got& got) {
   std::vector<Seen> values = got.values;
   if (got.error) values.push_back(*got.error);
   uint64_t delay_us = pool.random().chance(0.5) ? 0 : pool.random().below(20'000);
   pool.client.start(drop_later(pool.client, std::move(values), delay_us));
 }
+
+namespace {
 
 /// References inside a value that was read become the reader's own.
 void adopt(Pool& pool, const Got& got) {
@@ -127,6 +98,8 @@ Fiber<> wait(Pool& pool) {
   co_await pool.client.wait(ids, count, limited ? pool.random().between(1, 20'000) : 0);
 }
 
+}  // namespace
+
 TaskFacts facts_for(Pool& pool) {
   TaskFacts facts;
   facts.seed = pool.random().next();
@@ -155,6 +128,8 @@ TaskSpec spec_for(Pool& pool, TaskId id, TaskFacts& facts) {
   return spec;
 }
 
+namespace {
+
 void submit(Pool& pool) {
   TaskId id = pool.client.next_task();
   TaskFacts facts = facts_for(pool);
@@ -178,6 +153,8 @@ void submit(Pool& pool) {
   pool.client.send(SubmitMessage{{std::move(spec)}});
 }
 
+}  // namespace
+
 void call(Pool& pool) {
   if (pool.actors.empty()) return;
   ActorId actor = pool.random().pick(pool.actors);
@@ -195,6 +172,8 @@ void call(Pool& pool) {
   pool.world().tasks[id] = std::move(facts);
   pool.client.send(SubmitMessage{{std::move(spec)}});
 }
+
+namespace {
 
 Fiber<> create_actor(Pool& pool) {
   TaskId id = pool.client.next_task();
@@ -303,6 +282,10 @@ Fiber<> stream(Pool& pool) {
 
 Fiber<> act(Pool& pool) {
   World& world = pool.world();
+  if (pool.depth == 0 && pool.random().chance(world.shape().groups)) {
+    co_await use_group(pool);
+    co_return;
+  }
   bool may_submit = pool.depth < kDepthMax && world.tasks_made < world.shape().tasks_max;
   switch (pool.random().below(may_submit ? 20 : 9)) {
     case 0:

@@ -41,6 +41,9 @@ void Worker::begin(RunMessage run) {
                 "a worker is given a function that it was not told");
   world_.expect(run.value_ids == facts.refs, "a task gets its own arguments");
   world_.expect(run.creates_actor == facts.creates_actor, "a constructor is known as one");
+  world_.expect(facts.group.is_nil() || run.spec.placement_group == facts.group,
+                "a task runs in the group that it asked for");
+  if (!run.spec.placement_group.is_nil()) ++world_.counts["tasks in placement groups"];
   if (run.creates_actor) {
     world_.expect(actor_.is_nil(), "a worker has one actor");
     actor_ = facts.actor;

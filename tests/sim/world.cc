@@ -19,7 +19,8 @@ constexpr uint64_t kStepsMax = 400'000;
 
 NodeCoreOptions options_of(const Shape& shape) {
   NodeCoreOptions options;
-  options.resources = {{"CPU", shape.cpus * kResourceUnit}, {"special", 1 * kResourceUnit}};
+  options.resources = {
+      {"CPU", shape.cpus * kResourceUnit}, {"special", 1 * kResourceUnit}, {"slot", 3 * kResourceUnit}};
   options.arena_bytes = shape.arena_pages * kPage;
   options.session = kSession;
   options.node_id = "simulated";
@@ -45,6 +46,7 @@ Shape shape_of(uint64_t seed) {
   shape.actions = static_cast<int>(random.chance(0.2) ? random.between(30, 80) : random.between(4, 25));
   shape.tasks_max = static_cast<int>(random.chance(0.2) ? random.between(100, 300) : random.between(5, 100));
   shape.big = random.chance(0.3) ? 0 : 0.4;
+  if (Random(seed ^ 0x6702).chance(0.4)) shape.groups = 0.2;
   if (random.chance(0.25)) return shape;  // nothing goes wrong
   if (random.chance(0.5)) shape.crash = 0.05;
   if (random.chance(0.5)) shape.kill = 0.3;
@@ -95,7 +97,7 @@ void World::kill(WorkerId id, const std::string& cause) {
   if (found == workers_.end() || !found->second->alive) return;
   Worker& worker = *found->second;
   trace("worker " + std::to_string(id.value) + " dies: " + cause);
-  ++counts["ends: " + cause];
+  ++counts["ends: " + (cause.starts_with("its placement group") ? "its placement group was removed" : cause)];
   for (const auto& execution : worker.executions()) {
     if (!execution->done) ++tasks.at(execution->task()).crashes;
   }
@@ -273,6 +275,9 @@ void World::expect_empty() {
   none(core_.requests(), "requests");
   none(core_.actors().living(), "living actors");
   none(core_.sched().queued(), "queued tasks");
+  for (const auto& [id, group] : core_.sched().groups().all())
+    expect(group.state == GroupState::kRemoved && group.bundles.empty(),
+           "a placement group is left at the end");
   none(core_.store().size(), "objects");
   none(core_.store().arena().used_bytes(), "bytes of the arena");
   none(disk_.size(), "values on disk");
@@ -288,6 +293,9 @@ bool World::is_explained(ObjectId id, PayloadKind kind) const {
 bool World::is_explained(ObjectId id, PayloadKind kind, std::set<TaskId>& seen) const {
   if (kind == PayloadKind::kStoreFull) return shape_.tight || any_disk_fault;
   if (kind == PayloadKind::kObjectLost) return any_disk_fault;
+  bool of_group = kind == PayloadKind::kGroupRemoved || kind == PayloadKind::kActorGroupRemoved ||
+                  kind == PayloadKind::kUnschedulable || kind == PayloadKind::kActorUnschedulable;
+  if (of_group) return any_group;
   auto found = tasks.find(id.task);
   if (found == tasks.end() || !seen.insert(id.task).second) return false;
   const TaskFacts& task = found->second;
@@ -298,7 +306,8 @@ bool World::is_explained(ObjectId id, PayloadKind kind, std::set<TaskId>& seen) 
     bool exhausted = task.max_retries >= 0 && task.crashes > static_cast<uint32_t>(task.max_retries);
     explained = any_start_failed || (actor == nullptr && exhausted);
   }
-  if (kind == PayloadKind::kActorDied) explained = actor != nullptr && (actor->ended || actor->crashed);
+  if (kind == PayloadKind::kActorDied)
+    explained = actor != nullptr && (actor->ended || actor->crashed || any_group);
   if (kind == PayloadKind::kActorUnavailable) explained = actor != nullptr && actor->crashed;
   if (kind == PayloadKind::kCancelled) explained = any_cancelled || task.dropped;
   for (ObjectId ref : task.refs) explained = explained || is_explained(ref, kind, seen);

@@ -30,7 +30,7 @@ struct Shape {
   uint64_t delay_us_max = 500, disk_us_max = 5'000;
   int threads = 2, actions = 12, tasks_max = 80;
   double crash = 0, kill = 0, disk_fault = 0, failed_start = 0, raise = 0.1, cancel = 0, timeout = 0.1,
-         big = 0.3;
+         big = 0.3, groups = 0;
 };
 Shape shape_of(uint64_t seed);
 
@@ -43,6 +43,7 @@ struct TaskFacts {
   std::vector<ActorId> actors;  // handles inside its arguments
   int32_t max_retries = 0, returns = 1;
   ActorId actor;
+  GroupId group;  // that it asks for by itself
   bool creates_actor = false;
   ClientId caller;
   uint64_t order = 0;  // among the caller's calls to the actor
@@ -102,7 +103,7 @@ class World {
 
   std::map<TaskId, TaskFacts> tasks;
   std::map<ActorId, ActorFacts> actors;
-  bool any_cancelled = false, any_start_failed = false, any_disk_fault = false;
+  bool any_group = false, any_cancelled = false, any_start_failed = false, any_disk_fault = false;
   int tasks_made = 0;
   std::map<std::string, uint64_t> counts;  // of what has happened, so that one sees what the seeds reach
   bool verbose = false;

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from mobula.data.accessor import BlockAccessor, BlockMetadata
 from mobula.data.optional import optional
 from mobula.data.tensor import (
     ObjectType,
@@ -26,6 +27,9 @@ from mobula.data.tensor import (
 
 if TYPE_CHECKING:
     import pandas
+
+Block = pa.Table  # with BlockAccessor and BlockMetadata what programs import from `ray.data.block`
+__all__ = ["Block", "BlockAccessor", "BlockMetadata"]
 
 BATCH_FORMATS = ("default", "numpy", "pandas", "pyarrow", None)
 

@@ -20,7 +20,7 @@ from mobula.data.block import (
     table_to_pandas,
     table_to_rows,
 )
-from mobula.data.compute import ComputeStrategy, TaskPoolStrategy, compute_strategy
+from mobula.data.compute import ComputeStrategy, TaskPoolStrategy
 from mobula.data.context import DataContext
 from mobula.data.expressions import Expr, parse_expression
 from mobula.data.iterator import DataIterator
@@ -39,10 +39,10 @@ from mobula.data.plan.logical import (
     Union,
     explain,
 )
-from mobula.data.plan.options import column_names, remote_options, transform_options
+from mobula.data.plan.options import column_names, transform_options
 from mobula.data.plan.physical import lower
 from mobula.data.schema import Schema
-from mobula.data.sink.sink import SaveMode, Sink, WriteStage
+from mobula.data.writing import Writing
 
 if TYPE_CHECKING:
     import pandas
@@ -54,7 +54,7 @@ __all__ = ["Dataset", "MaterializedDataset"]
 DEFAULT_BATCH_SIZE = 1024  # of batch_size="default"
 
 
-class Dataset:
+class Dataset(Writing):
     """Rows with named columns. Transforms describe a new dataset; consuming one runs its plan.
 
     >>> import mobula.data
@@ -481,79 +481,6 @@ class Dataset:
                 f"to_pandas(limit={limit}): the dataset has more rows; raise the limit or use limit()"
             )
         return table_to_pandas(table)
-
-    def to_arrow_refs(self) -> list[Any]:
-        """References to Arrow tables, one for each block."""
-        return self._refs(lambda table: table)
-
-    def to_pandas_refs(self) -> list[Any]:
-        """References to pandas frames, one for each block."""
-        return self._refs(table_to_pandas)
-
-    def to_numpy_refs(self, *, column: str | None = None) -> list[Any]:
-        """References to dicts of arrays, one for each block; to arrays of one column, if given."""
-        if column is not None:
-            return self._refs(lambda table: table_to_batch(table.select([column]), "numpy")[column])
-        return self._refs(lambda table: table_to_batch(table, "numpy"))
-
-    def _refs(self, convert: Callable[[pa.Table], Any]) -> list[Any]:
-        from mobula import _core
-        from mobula.data.exec.run import load
-
-        return [_core.put(convert(load(block))) for block in self._collect() if block.wanted_rows]
-
-    # -- writing --------------------------------------------------------------------------------------
-
-    def write_parquet(
-        self,
-        path: str,
-        *,
-        partition_cols: list[str] | None = None,
-        filesystem: Any = None,
-        try_create_dir: bool = True,
-        arrow_parquet_args_fn: Callable[[], dict[str, Any]] | None = None,
-        min_rows_per_file: int | None = None,
-        max_rows_per_file: int | None = None,
-        num_rows_per_file: int | None = None,
-        ray_remote_args: dict[str, Any] | None = None,
-        concurrency: int | None = None,
-        mode: SaveMode | str = SaveMode.APPEND,
-        **arrow_parquet_args: Any,
-    ) -> None:
-        """Writes Parquet files into a folder, each complete or not there at all.
-
-        Each block of the last transform's input becomes one file, or several are gathered until a file has
-        `min_rows_per_file` rows. Further options go to `pyarrow.parquet.ParquetWriter`.
-        """
-        from mobula.data.sink.parquet import ParquetSink
-
-        sink = ParquetSink(
-            path,
-            mode,
-            partition_cols,
-            max_rows_per_file,
-            arrow_parquet_args,
-            arrow_parquet_args_fn,
-            filesystem=filesystem,
-            try_create_dir=try_create_dir,
-        )
-        rows = min_rows_per_file or num_rows_per_file or 0
-        self._write(sink, rows, concurrency, remote_options("write_parquet", ray_remote_args=ray_remote_args))
-
-    def _write(self, sink: Sink, rows_min: int, concurrency: int | None, remote: RemoteOptions) -> None:
-        if not sink.prepare():
-            return
-        compute = compute_strategy(None, None, concurrency)
-        node = Apply((self._node,), WriteStage(sink), compute, remote, rows_min)
-        written: list[str] = []
-        try:
-            for table in self._whole(node):
-                if table.num_columns:
-                    written += [name for names in table.column("files").to_pylist() for name in names]
-        except BaseException:
-            sink.abandon()
-            raise
-        sink.finish(written)
 
 
 class MaterializedDataset(Dataset):

@@ -165,7 +165,7 @@ class _Run:
         return table.slice(skipped)
 
     def _chain(self) -> Iterator[pa.Table]:
-        run = Run(self.fragment.tolerant, self.failures.append)
+        run = Run(self.fragment.tolerant, self.failures.append, self.number)
         blocks: Iterator[Any] = (
             iter(self.inputs) if self.group.literal else _sliced(self.inputs, self.group.slices)
         )

@@ -1,242 +1,31 @@
-"""Making datasets: from memory, from files, from clips and pictures.
+"""Making datasets from files.
 
-Tests: tests/contract/test_data_files.py.
+Tests: tests/contract/test_data_files.py, tests/contract/test_data_readers.py.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
-from mobula.data.block import table_from_batch, table_from_pandas, table_from_rows
-from mobula.data.compute import compute_strategy
-from mobula.data.context import DataContext
-from mobula.data.dataset import Dataset, MaterializedDataset
+from mobula.data.dataset import Dataset
 from mobula.data.expressions import Expr
-from mobula.data.plan.logical import Blocks, Read, Tables
-from mobula.data.plan.options import remote_options
-from mobula.data.schema import Schema
-from mobula.data.source.files import FileOptions, FileReader, FileSource
-from mobula.data.source.generated import RangeSource
-from mobula.data.source.source import Source, split_evenly
-
-if TYPE_CHECKING:
-    import pandas
+from mobula.data.read_plan import driver_cpus, file_options, read_files, read_source
+from mobula.data.source.files import FileOptions
 
 __all__ = [
-    "from_arrow",
-    "from_arrow_refs",
-    "from_blocks",
-    "from_items",
-    "from_numpy",
-    "from_numpy_refs",
-    "from_pandas",
-    "from_pandas_refs",
-    "range",
-    "range_tensor",
+    "read_avro",
     "read_binary_files",
     "read_csv",
     "read_images",
     "read_json",
     "read_numpy",
+    "read_orc",
     "read_parquet",
     "read_text",
+    "read_tfrecords",
     "read_videos",
+    "read_webdataset",
 ]
-
-_builtin_range = range
-ITEM_BLOCKS_MIN = 16
-
-
-def _cpus() -> int:
-    from mobula import _core, _driver
-
-    if not _core.is_open():
-        return _driver.cpus()
-    return max(1, int(sum(node["total"].get("CPU", 0) for node in _core.cluster() if node["alive"])))
-
-
-def _parallelism(override_num_blocks: int | None, parallelism: int, what: str) -> int:
-    wanted = parallelism if override_num_blocks is None else override_num_blocks
-    if not isinstance(wanted, int) or wanted == 0 or wanted < -1:
-        raise ValueError(f"{what}: override_num_blocks={wanted!r}; give a number of at least 1")
-    return wanted
-
-
-# -- from memory -------------------------------------------------------------------------------------
-
-
-def range(
-    n: int, *, parallelism: int = -1, concurrency: int | None = None, override_num_blocks: int | None = None
-) -> Dataset:
-    """The numbers 0 to n - 1 in column `id`.
-
-    >>> import mobula.data
-    >>> mobula.data.range(3).take_all()
-    [{'id': 0}, {'id': 1}, {'id': 2}]
-    """
-    return _read(RangeSource(n, cpus=_cpus()), "range", override_num_blocks, concurrency, {}, parallelism)
-
-
-def range_tensor(
-    n: int,
-    *,
-    shape: tuple[int, ...] = (1,),
-    parallelism: int = -1,
-    concurrency: int | None = None,
-    override_num_blocks: int | None = None,
-) -> Dataset:
-    """n tensors of a shape in column `data`; the i-th is full of i."""
-    source = RangeSource(n, tuple(shape), cpus=_cpus())
-    return _read(source, "range_tensor", override_num_blocks, concurrency, {}, parallelism)
-
-
-def from_items(
-    items: Sequence[Any], *, parallelism: int = -1, override_num_blocks: int | None = None
-) -> Dataset:
-    """Items of a list: dicts become rows, other values go into column `item`."""
-    items = list(items)
-    wanted = _parallelism(override_num_blocks, parallelism, "from_items")
-    parts = wanted if wanted > 0 else max(ITEM_BLOCKS_MIN, 4 * _cpus())
-    rows = [item if isinstance(item, dict) else {"item": item} for item in items]
-    tables = [table_from_rows(run) for run in split_evenly(rows, max(1, min(parts, len(rows))))]
-    return Dataset(Tables((), tuple(tables), label="FromItems"))
-
-
-def _from_tables(
-    tables: Sequence[pa.Table], label: str, override_num_blocks: int | None = None
-) -> MaterializedDataset:
-    if override_num_blocks is not None and len(tables):
-        wanted = _parallelism(override_num_blocks, -1, label)
-        whole = pa.concat_tables(tables) if len(tables) > 1 else tables[0]
-        edges = [whole.num_rows * i // wanted for i in _builtin_range(wanted + 1)]
-        tables = [whole.slice(start, end - start) for start, end in itertools.pairwise(edges)]
-    from mobula import _core, _driver
-    from mobula.data.exec.run import put_tables
-
-    _driver.ensure()
-    node = Tables((), tuple(tables), label=label)
-    handles = put_tables(node, _core.session())
-    schema = node.schema()
-    return MaterializedDataset(Blocks((), tuple(handles), schema, label))
-
-
-def from_arrow(tables: Any, *, override_num_blocks: int | None = None) -> MaterializedDataset:
-    """Arrow tables, each a block."""
-    found = list(tables) if isinstance(tables, (list, tuple)) else [tables]
-    checked = []
-    for table in found:
-        if isinstance(table, bytes):
-            table = pa.ipc.open_stream(table).read_all()
-        if not isinstance(table, pa.Table):
-            raise TypeError(f"from_arrow takes pyarrow.Table or a list of them, got {type(table)}")
-        checked.append(table)
-    return _from_tables(checked, "FromArrow", override_num_blocks)
-
-
-def from_pandas(
-    dfs: pandas.DataFrame | list[pandas.DataFrame], *, override_num_blocks: int | None = None
-) -> MaterializedDataset:
-    """Frames, each a block."""
-    frames = dfs if isinstance(dfs, (list, tuple)) else [dfs]
-    return _from_tables([table_from_pandas(frame) for frame in frames], "FromPandas", override_num_blocks)
-
-
-def from_numpy(ndarrays: np.ndarray | list[np.ndarray]) -> MaterializedDataset:
-    """Arrays, each a block: their first dimension's parts are rows in column `data`."""
-    arrays = [ndarrays] if isinstance(ndarrays, np.ndarray) else list(ndarrays)
-    return _from_tables([table_from_batch({"data": array}) for array in arrays], "FromNumpy")
-
-
-def _from_refs(refs: Any, convert: Any, label: str) -> MaterializedDataset:
-    from mobula import _core
-
-    found = refs if isinstance(refs, (list, tuple)) else [refs]
-    return _from_tables([convert(_core.get(ref)) for ref in found], label)
-
-
-def from_arrow_refs(tables: Any) -> MaterializedDataset:
-    """References to Arrow tables."""
-    return _from_refs(tables, table_from_batch, "FromArrowRefs")
-
-
-def from_pandas_refs(dfs: Any) -> MaterializedDataset:
-    """References to frames."""
-    return _from_refs(dfs, table_from_pandas, "FromPandasRefs")
-
-
-def from_numpy_refs(ndarrays: Any) -> MaterializedDataset:
-    """References to arrays."""
-    return _from_refs(ndarrays, lambda array: table_from_batch({"data": array}), "FromNumpyRefs")
-
-
-def from_blocks(blocks: Sequence[Any]) -> MaterializedDataset:
-    """Arrow tables or frames as blocks."""
-    return _from_tables([table_from_batch(block) for block in blocks], "FromBlocks")
-
-
-# -- from files --------------------------------------------------------------------------------------
-
-_FILE_OPTIONS = (
-    "filesystem",
-    "partition_filter",
-    "partitioning",
-    "ignore_missing_paths",
-    "shuffle",
-    "include_paths",
-)
-
-
-def _file_options(what: str, options: dict[str, Any], file_extensions: Sequence[str] | None) -> FileOptions:
-    taken = {name: options.pop(name) for name in _FILE_OPTIONS if options.get(name) is not None}
-    for name in _FILE_OPTIONS:
-        options.pop(name, None)
-    chosen = options.pop("file_extensions", file_extensions)
-    stream_args = options.pop("arrow_open_stream_args", None) or {}
-    options.pop("meta_provider", None)
-    return FileOptions(**taken, file_extensions=chosen, arrow_open_stream_args=stream_args)
-
-
-def _read(
-    source: Source,
-    what: str,
-    override_num_blocks: int | None,
-    concurrency: Any,
-    options: dict[str, Any],
-    parallelism: int = -1,
-    schema: pa.Schema | None = None,
-) -> Dataset:
-    left = dict(options)
-    named = {name: left.pop(name, None) for name in ("num_cpus", "num_gpus", "memory", "resources")}
-    extra = left.pop("ray_remote_args", None) or {}
-    remote = remote_options(what, **named, ray_remote_args={**extra, **left})
-    wanted = _parallelism(override_num_blocks, parallelism, what)
-    compute = compute_strategy(None, left.pop("compute", None), concurrency)
-    dataset = Dataset(Read((), source, wanted, compute, remote), DataContext.get_current().copy())
-    dataset._schema = None if schema is None else Schema(schema)
-    return dataset
-
-
-def _read_files(
-    what: str,
-    name: str,
-    paths: Any,
-    reader: Callable[..., FileReader],
-    arguments: tuple[Any, ...],
-    options: dict[str, Any],
-    endings: Sequence[str] | None = None,
-    bytes_factor: float = 1,
-) -> Dataset:
-    left = dict(options)
-    files = _file_options(what, left, endings)
-    blocks, concurrency = left.pop("override_num_blocks", None), left.pop("concurrency", None)
-    parallelism = left.pop("parallelism", -1)
-    source = FileSource(name, paths, files, reader(files, *arguments), what, _cpus(), bytes_factor)
-    return _read(source, what, blocks, concurrency, left, parallelism)
 
 
 def read_binary_files(paths: Any, **options: Any) -> Dataset:
@@ -248,49 +37,118 @@ def read_binary_files(paths: Any, **options: Any) -> Dataset:
     """
     from mobula.data.source.plain import BinaryReader
 
-    return _read_files("read_binary_files", "ReadBinary", paths, BinaryReader, (), options)
+    return read_files("read_binary_files", "ReadBinary", paths, BinaryReader, (), options)
 
 
 def read_text(
     paths: Any, *, encoding: str = "utf-8", drop_empty_lines: bool = True, **options: Any
 ) -> Dataset:
     """Lines of text: column `text`. Options as for `read_binary_files`."""
-    from mobula.data.source.plain import TextReader
+    from mobula.data.source.text import TextReader
 
-    return _read_files("read_text", "ReadText", paths, TextReader, (encoding, drop_empty_lines), options)
+    return read_files("read_text", "ReadText", paths, TextReader, (encoding, drop_empty_lines), options)
+
+
+_NUMPY_OPTIONS = ("mmap_mode", "fix_imports", "encoding", "max_header_size")
 
 
 def read_numpy(
     paths: Any, *, allow_pickle: bool = False, numpy_load_args: dict[str, Any] | None = None, **options: Any
 ) -> Dataset:
-    """`.npy` files: the first dimension's parts are rows in column `data`. Options as for
-    `read_binary_files`.
+    """`.npy` files: the first dimension's parts are rows in column `data`.
+
+    Further options of numpy.load are taken too. Options as for `read_binary_files`.
     """
     from mobula.data.source.plain import NumpyReader
 
-    arguments = (allow_pickle, numpy_load_args or {})
-    return _read_files("read_numpy", "ReadNumpy", paths, NumpyReader, arguments, options, ("npy",))
-
-
-_CSV_OPTIONS = ("read_options", "parse_options", "convert_options")
+    given = {name: options.pop(name) for name in _NUMPY_OPTIONS if name in options}
+    arguments = (allow_pickle, {**(numpy_load_args or {}), **given})
+    return read_files("read_numpy", "ReadNumpy", paths, NumpyReader, arguments, options, ("npy",))
 
 
 def read_csv(paths: Any, **options: Any) -> Dataset:
-    """CSV files. `read_options`, `parse_options`, `convert_options` are Arrow's; others as for
-    `read_binary_files`.
-    """
-    from mobula.data.source.plain import CsvReader
+    """CSV files, packed ones (.gz, .bz2, .zst, .lz4) too. `read_options`, `parse_options`,
+    `convert_options` are those of pyarrow.csv.
 
-    arguments = {name: options.pop(name) for name in _CSV_OPTIONS if name in options}
-    return _read_files("read_csv", "ReadCSV", paths, CsvReader, (arguments,), options, bytes_factor=2)
+    Folders named `key=value` become columns. Options as for `read_binary_files`.
+    """
+    from mobula.data.source.csv import CsvReader
+
+    names = ("read_options", "parse_options", "convert_options")
+    arguments = {name: options.pop(name) for name in names if name in options}
+    return read_files(
+        "read_csv", "ReadCSV", paths, CsvReader, (arguments,), options, bytes_factor=2, hive=True
+    )
 
 
 def read_json(paths: Any, *, lines: bool = False, **options: Any) -> Dataset:
-    """JSON objects, one a line, or arrays of them. Options as for `read_binary_files`."""
-    from mobula.data.source.plain import JsonReader
+    """JSON files (.json, .jsonl, packed ones too): objects, one a line or over several, or arrays of them.
+
+    With `lines=True` each line is an object and an array is an error. `read_options` and `parse_options` are
+    those of pyarrow.json. Folders named `key=value` become columns. Options as for `read_binary_files`.
+    """
+    from mobula.data.source.text import JSON_ENDINGS, JsonReader
 
     arguments = {name: options.pop(name) for name in ("read_options", "parse_options") if name in options}
-    return _read_files("read_json", "ReadJSON", paths, JsonReader, (lines, arguments), options)
+    return read_files(
+        "read_json", "ReadJSON", paths, JsonReader, (lines, arguments), options, JSON_ENDINGS, hive=True
+    )
+
+
+def read_avro(paths: Any, **options: Any) -> Dataset:
+    """Avro files: fields are columns. Options as for `read_binary_files`."""
+    from mobula.data.source.avro import AvroReader
+
+    return read_files("read_avro", "ReadAvro", paths, AvroReader, (), options, ("avro",), 3, hive=True)
+
+
+def read_orc(paths: Any, **options: Any) -> Dataset:
+    """ORC files, a stripe at a time. Options as for `read_binary_files`."""
+    from mobula.data.source.orc import OrcReader
+
+    return read_files("read_orc", "ReadORC", paths, OrcReader, (), options, ("orc",), 3, hive=True)
+
+
+def read_tfrecords(paths: Any, *, tf_schema: Any = None, **options: Any) -> Dataset:
+    """TFRecord files of `tf.train.Example`: features are columns, of bytes, float32 or int64.
+
+    A feature with at most one value in all records of a block is a scalar, else a list; with `tf_schema`
+    (tensorflow_metadata's) all are lists. TensorFlow is not needed. Options as for `read_binary_files`.
+    """
+    from mobula.data.source.tfrecord import TfRecordReader
+
+    endings = tuple(name + packed for name in ("tfrecords", "tfrecord") for packed in ("", ".gz"))
+    return read_files(
+        "read_tfrecords", "ReadTFRecord", paths, TfRecordReader, (tf_schema,), options, endings, hive=True
+    )
+
+
+def read_webdataset(
+    paths: Any,
+    *,
+    decoder: Any = True,
+    fileselect: Any = None,
+    filerename: Any = None,
+    suffixes: Any = None,
+    verbose_open: bool = False,
+    expand_json: bool = False,
+    **options: Any,
+) -> Dataset:
+    """WebDataset archives (.tar): files of one name are a row, their endings its columns, beside `__key__`
+    and `__url__` (the archive).
+
+    `decoder=True` decodes txt, cls, json, npy, pictures, mp, pt and pickles (which run code: read only
+    archives that you trust); None gives bytes; a function or a list of them gets the row. `fileselect` and
+    `suffixes` are patterns or functions, `filerename` a function; `expand_json=True` makes the fields of
+    `json` columns. Options as for `read_binary_files`.
+    """
+    from mobula.data.source.webdataset import WebDatasetReader
+
+    arguments = (decoder, fileselect, filerename, suffixes, verbose_open, expand_json)
+    endings = ("tar", "tar.gz", "tgz")
+    return read_files(
+        "read_webdataset", "ReadWebDataset", paths, WebDatasetReader, arguments, options, endings
+    )
 
 
 def read_images(
@@ -306,7 +164,7 @@ def read_images(
     arguments = (checked_size(size, "read_images"), mode)
     options.pop("arrow_open_file_args", None)
     factor = 4 if size is None else 1
-    return _read_files(
+    return read_files(
         "read_images", "ReadImages", paths, ImageReader, arguments, options, IMAGE_ENDINGS, factor
     )
 
@@ -343,7 +201,7 @@ def read_videos(
     options["include_paths"] = include_paths
     count = options.get("override_num_blocks")
     options["override_num_blocks"] = 1 << 30 if count is None else count  # a clip is a task of its own
-    return _read_files("read_videos", "ReadVideos", paths, VideoReader, arguments, options, VIDEO_ENDINGS)
+    return read_files("read_videos", "ReadVideos", paths, VideoReader, arguments, options, VIDEO_ENDINGS)
 
 
 def read_parquet(
@@ -375,11 +233,11 @@ def read_parquet(
         raise ValueError(
             "read_parquet: filter is an expression of mobula.data.expressions, such as col('x') > 1"
         )
-    files = _file_options("read_parquet", left, None)
+    files = file_options("read_parquet", left, None)
     partitioning = parquet_files(paths, files)
     files = FileOptions(**{**vars(files), "partitioning": partitioning})
     blocks, concurrency = left.pop("override_num_blocks", None), left.pop("concurrency", None)
     parallelism = left.pop("parallelism", -1)
     chosen = [columns] if isinstance(columns, str) else columns
-    source = ParquetSource(paths, files, chosen, expression, {}, _cpus())
-    return _read(source, "read_parquet", blocks, concurrency, left, parallelism)
+    source = ParquetSource(paths, files, chosen, expression, {}, driver_cpus())
+    return read_source(source, "read_parquet", blocks, concurrency, left, parallelism)

@@ -8,7 +8,8 @@ from mobula import _core
 
 
 class PlacementGroupSchedulingStrategy:
-    """Run in a bundle of a placement group; -1 is any bundle."""
+    """Run in a bundle of a placement group; bundle -1 is whichever has room. Children run in the group too
+    if it captures them; None does as the parent."""
 
     def __init__(
         self,
@@ -20,8 +21,36 @@ class PlacementGroupSchedulingStrategy:
         self.placement_group_bundle_index = placement_group_bundle_index
         self.placement_group_capture_child_tasks = placement_group_capture_child_tasks
 
-    def _spec_fields(self) -> dict[str, Any]:
-        raise NotImplementedError("placement groups are not available yet")
+    def _spec_fields(self, need: dict[str, float]) -> dict[str, Any]:
+        from mobula.util.placement_group import PlacementGroup
+
+        group, index = self.placement_group, self.placement_group_bundle_index
+        captures = self.placement_group_capture_child_tasks
+        fields: dict[str, Any] = {} if captures is None else {"captures": bool(captures)}
+        if group is None or (isinstance(group, PlacementGroup) and group.is_empty):
+            if index != -1:
+                raise ValueError(f"placement_group_bundle_index={index} needs a placement group")
+            return {"outside": True, **fields}
+        if not isinstance(group, PlacementGroup):
+            raise TypeError(f"placement_group must be a PlacementGroup or None, not {group!r}")
+        bundles = group.bundle_specs
+        if isinstance(index, bool) or not isinstance(index, int) or not -1 <= index < len(bundles):
+            raise ValueError(
+                f"placement_group_bundle_index {index!r} is invalid: the bundles of placement group "
+                f"{group.id.hex()} are 0 to {len(bundles) - 1}, and -1 is any of them"
+            )
+        meant = bundles if index == -1 else [bundles[index]]
+        if not any(_covers(bundle, need) for bundle in meant):
+            raise ValueError(
+                f"a request of {need} does not fit into {'any bundle' if index == -1 else f'bundle {index}'} "
+                f"of placement group {group.id.hex()}, which has {bundles}; ask for less, or make larger "
+                "bundles"
+            )
+        return {"placement_group": group.id.number(), "bundle": index, **fields}
+
+
+def _covers(bundle: dict[str, float], need: dict[str, float]) -> bool:
+    return all(amount <= bundle.get(name, 0) + 1e-9 for name, amount in need.items())
 
 
 class NodeAffinitySchedulingStrategy:
@@ -39,7 +68,7 @@ class NodeAffinitySchedulingStrategy:
         self.node_id, self.soft = node_id, soft
         self._spill_on_unavailable, self._fail_on_unavailable = _spill_on_unavailable, _fail_on_unavailable
 
-    def _spec_fields(self) -> dict[str, Any]:
+    def _spec_fields(self, need: dict[str, float]) -> dict[str, Any]:
         return {"node": self.node_id, "soft": self.soft}
 
 
@@ -72,7 +101,7 @@ class NodeLabelSchedulingStrategy:
     def __init__(self, hard: dict[str, Any] | None = None, *, soft: dict[str, Any] | None = None) -> None:
         self.hard, self.soft = hard or {}, soft or {}
 
-    def _spec_fields(self) -> dict[str, Any]:
+    def _spec_fields(self, need: dict[str, float]) -> dict[str, Any]:
         nodes = [
             node for node in _core.cluster() if all(_fits(node["labels"], *one) for one in self.hard.items())
         ]

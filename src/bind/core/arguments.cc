@@ -1,6 +1,7 @@
 // Arguments of a call to bytes: references by name, small values inline, large ones through the arena.
 #include <cstring>
 
+#include "bind/core/call_site.h"
 #include "bind/core/plain.h"
 #include "bind/core/template.h"
 #include "worker/python_codec.h"
@@ -67,6 +68,7 @@ struct Encoder {
     if (!to_value(current, encoded, &out)) return false;
     Result<ObjectId> id = current->engine->put(std::move(out));
     if (!id.is_ok()) return set_error(id.status()), false;
+    note_call_site(current, id->task, "(put object)");
     hold->put(*id);
     spec->refs.push_back(*id);
     writer.reference(keyword);

@@ -98,6 +98,8 @@ NB_MODULE(_core, module) {
   add_worker(module);
   add_waker(module);
   add_cross_language(module);
+  add_metrics(module);
+  add_collective(module);
   module.def("encode", encode_bytes, "value"_a.none(), "A value as the bytes of an envelope.");
   module.def("encode_definition", encode_definition, "value"_a, "where"_a,
              "(envelope, captured references and handles)");

@@ -11,8 +11,10 @@
 
 #include <cstring>
 
+#include "bind/core/call_site.h"
 #include "bind/core/object_ref.h"
 #include "bind/core/template.h"
+#include "wire/envelope.h"
 #include "worker/python_codec.h"
 
 namespace nb = nanobind;
@@ -79,6 +81,18 @@ nb::dict open_driver(const nb::dict& resources, uint64_t arena_bytes,
   return out;
 }
 
+void close_engine() {
+  Session* current = session();
+  if (current && current->driver) {
+    {
+      WithoutGil released;
+      current->driver->stop();
+    }
+    keep_metrics();
+  }
+  close_session();
+}
+
 nb::list cluster() {
   nb::list out;
   for (const NodeView& node : need()->engine->cluster().nodes) {
@@ -110,11 +124,24 @@ nb::dict stats() {
   return out;
 }
 
-std::string snapshot(std::string_view table) {
-  Result<std::string> text = need()->engine->snapshot(table);
-  check(text.status());
-  return std::move(*text);
+nb::str snapshot(std::string_view table) {
+  std::string text;
+  Status status;
+  Session* current = need();
+  Waiting inside(current);
+  {
+    WithoutGil released;
+    Result<std::string> answer = current->engine->snapshot(table);
+    status = answer.status();
+    if (answer.is_ok()) text = std::move(*answer);
+  }
+  check(status);
+  PyObject* shown = PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "replace");
+  if (!shown) raise();
+  return nb::steal<nb::str>(shown);
 }
+
+void record_sites(const std::string& own_folder) { need()->own_folder = own_folder; }
 
 nb::bytes digest(const nb::bytes& definition) {
   XXH128_hash_t hash = XXH3_128bits(definition.data(), definition.size());
@@ -178,6 +205,7 @@ nb::tuple create_actor(const nb::dict& spec_fields, const nb::dict& actor_fields
     made = current->engine->create_actor(std::move(actor));
   }
   check(made.status());
+  note_call_site(current, TaskId{made->id.value}, "(actor creation)");
   return found(*made);
 }
 
@@ -202,6 +230,78 @@ void cancel(const nb::bytes& id, bool force, bool recursive) {
   check(current->engine->cancel(object, {.force = force, .recursive = recursive}));
 }
 
+// ---- placement groups
+// ---------------------------------------------------------------------------------------------
+
+nb::tuple create_group(const std::vector<nb::dict>& bundles, const std::vector<std::string>& nodes,
+                       int strategy, const std::string& name, const std::string& space, bool detached) {
+  GroupSpec spec;
+  for (const nb::dict& bundle : bundles) spec.bundles.push_back(resources_from(bundle));
+  spec.bundle_nodes = nodes;
+  spec.strategy = static_cast<GroupStrategy>(strategy);
+  spec.name = name;
+  spec.space = space;
+  spec.detached = detached;
+  Session* current = need();
+  Waiting inside(current);
+  Result<CreatedGroup> made = Status(Code::kInternal, "not asked");
+  {
+    WithoutGil released;
+    made = current->engine->create_group(std::move(spec));
+  }
+  check(made.status());
+  return nb::make_tuple(made->id.value, made->feasible);
+}
+
+ObjectId watch(Session* current, uint64_t group, std::string envelope) {
+  Result<ObjectId> id = current->engine->watch_group({group}, std::move(envelope));
+  check(id.status());
+  return *id;
+}
+
+nb::object watch_group(uint64_t group, const nb::bytes& envelope) {
+  std::string value(static_cast<const char*>(envelope.data()), envelope.size());
+  return own(make_ref(watch(need(), group, std::move(value))));
+}
+
+bool wait_group(uint64_t group, const nb::object& timeout) {
+  Deadline deadline;
+  Session* current = need();
+  if (!to_deadline(timeout.ptr(), &deadline)) raise();
+  ObjectId id = watch(current, group, small_envelope(Tag::kNone, {}));
+  auto answer = wait_interruptibly(current, deadline, [&](Deadline until) {
+    return current->engine->get(std::span<const ObjectId>(&id, 1), until);
+  });
+  if (session() == current) current->engine->release(id);
+  if (!answer) raise();
+  if (answer->status().code() == Code::kTimeout) return false;
+  check(answer->status());
+  if ((**answer)[0].kind != PayloadKind::kValue) own(decode_payload((**answer)[0]));
+  return true;
+}
+
+nb::list groups() {
+  Result<std::vector<GroupView>> all = need()->engine->groups();
+  check(all.status());
+  nb::list out;
+  for (const GroupView& group : *all) {
+    nb::dict one;
+    nb::list bundles;
+    for (const ResourceMap& bundle : group.spec.bundles) bundles.append(own(resources_to_dict(bundle)));
+    one["number"] = group.id.value;
+    one["bundles"] = bundles;
+    one["strategy"] = static_cast<int>(group.spec.strategy);
+    one["name"] = group.spec.name;
+    one["namespace"] = group.spec.space;
+    one["state"] = static_cast<int>(group.state);
+    one["feasible"] = group.feasible;
+    one["detached"] = group.spec.detached;
+    one["nodes"] = nb::cast(group.nodes);
+    out.append(one);
+  }
+  return out;
+}
+
 }  // namespace
 
 void raise() { throw nb::python_error(); }
@@ -216,7 +316,7 @@ void add_driver(nb::module_& module) {
   module.def("open_driver", open_driver, "resources"_a, "arena_bytes"_a, "labels"_a, "zygote_command"_a,
              "zygote_environment"_a, "job_config"_a, "space"_a, "spill_folder"_a, "log_to_driver"_a,
              "workers_max"_a, "Starts an embedded engine and makes it this process's.");
-  module.def("close", close_session, "Ends the engine; nothing is left of it.");
+  module.def("close", close_engine, "Ends the engine; nothing is left of it but its metrics.");
   module.def("forget", forget_session, "In a forked child: the engine is the parent's.");
   module.def("is_open", [] { return session() != nullptr; }, "Whether there is an engine.");
   module.def(
@@ -236,6 +336,8 @@ void add_driver(nb::module_& module) {
       "The running engine, for mobula._data; it must not be used after close().");
   module.def("cluster", cluster, "The nodes, their resources and labels.");
   module.def("stats", stats, "Figures of the store and the tables.");
+  module.def("record_sites", record_sites, "own_folder"_a,
+             "From now on the engine is told where tasks and values are made: outside of this folder.");
   module.def("snapshot", snapshot, "table"_a, "A table of the state API, as JSON.");
   module.def("digest", digest, "definition"_a, "The 16 bytes that a definition is known by.");
   module.def("define_function", define_function, "id"_a, "definition"_a, "cpp"_a,
@@ -243,6 +345,16 @@ void add_driver(nb::module_& module) {
   module.def("create_actor", create_actor, "spec"_a, "actor"_a, "args"_a, "kwargs"_a,
              "(number, handle, session)");
   module.def("find_actor", find_actor, "name"_a, "space"_a, "(number, handle, session)");
+  module.def("create_group", create_group, "bundles"_a, "nodes"_a, "strategy"_a, "name"_a, "space"_a,
+             "detached"_a, "Asks for a placement group: (number, whether it can ever be placed).");
+  module.def(
+      "remove_group", [](uint64_t group) { check(need()->engine->remove_group({group})); }, "group"_a,
+      "Removes a placement group.");
+  module.def("watch_group", watch_group, "group"_a, "value"_a,
+             nb::sig("def watch_group(group: int, value: bytes) -> ObjectRef[Any]"),
+             "A reference that becomes the value once the group is placed.");
+  module.def("wait_group", wait_group, "group"_a, "timeout"_a.none(), "Whether the group is placed in time.");
+  module.def("groups", groups, "All placement groups.");
   module.def("kill_actor", kill_actor, "actor"_a, "no_restart"_a, "Ends an actor's process.");
   module.def("cancel", cancel, "id"_a, "force"_a, "recursive"_a, "Cancels the task of an object.");
 }

@@ -12,6 +12,10 @@ void add_driver(nanobind::module_& module);  // driver.cc: open, close, cluster,
 void add_worker(nanobind::module_& module);  // worker_side.cc: zygote, worker, calls on event loops
 void add_waker(nanobind::module_& module);   // core.cc
 void add_cross_language(nanobind::module_& module);
+void add_metrics(nanobind::module_& module);     // shared/metrics.cc
+void add_collective(nanobind::module_& module);  // shared/collective.cc
+/// Before the engine ends: takes over what its workers counted.
+void keep_metrics();
 
 /// Runs the C++ tasks of a Python worker.
 std::unique_ptr<TaskRunner> make_cpp_runner(Worker& worker, std::string space);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "bind/core/call_site.h"
 #include "bind/core/object_ref.h"
 #include "bind/core/stream.h"
 #include "worker/python_codec.h"
@@ -27,6 +28,7 @@ PyObject* put(PyObject*, PyObject* value) {
   if (!encode_value(current, value, "the value given to put()", &encoded, &kept)) return nullptr;
   Result<ObjectId> id = current->engine->put(std::move(encoded));
   if (!id.is_ok()) return set_error(id.status()), nullptr;
+  note_call_site(current, id->task, "(put object)");
   return make_ref(*id);
 }
 

@@ -2,6 +2,7 @@
 #include <memory>
 #include <new>
 
+#include "bind/core/call_site.h"
 #include "bind/core/calls.h"
 #include "bind/core/pending.h"
 #include "worker/python_codec.h"
@@ -167,6 +168,7 @@ PyObject* submit_call(Session* current, const Template& prepared, const CallArgu
   Result<std::vector<TaskId>> tasks =
       actor.is_nil() ? current->engine->submit(std::move(specs)) : current->engine->call(std::move(specs));
   if (!tasks.is_ok()) return set_error(tasks.status()), nullptr;
+  note_call_site(current, tasks->front(), actor.is_nil() ? "(task call)" : "(actor call)");
   uint32_t answer = returns == kStreaming ? kStreamEndIndex : 0;
   if (counted) pending_calls().add(current, actor, {tasks->front(), answer, current->number});
   return make_results(current, tasks->front(), returns);

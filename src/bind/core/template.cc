@@ -100,6 +100,13 @@ const std::unordered_map<std::string_view, ReadField>& fields() {
          s->placement_group.value = PyLong_AsUnsignedLongLong(v);
          return !PyErr_Occurred();
        }},
+      {"outside", [](PyObject*, TaskSpec* s) { return s->placement = Placement::kNoGroup, true; }},
+      {"captures",
+       [](PyObject* v, TaskSpec* s) {
+         bool captures = false;
+         if (!read_bool(v, &captures)) return false;
+         return s->captures = captures, true;
+       }},
       {"bundle", [](PyObject* v, TaskSpec* s) { return read_int(v, &s->bundle_index); }},
   };
   return table;

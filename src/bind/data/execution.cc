@@ -209,6 +209,7 @@ class Execution {
       (void)run_.release();
       return;
     }
+    if (run_ && running_session() != session_) run_->forget_engine();
     nb::gil_scoped_release released;
     run_.reset();
   }
@@ -275,7 +276,18 @@ class Execution {
                           detail.text);
   }
 
+  /// The number of the engine that runs now; 0 without one, or at the interpreter's end.
+  static uint32_t running_session() {
+    nb::error_scope kept;  // this may be called while an exception is on its way
+    try {
+      return nb::cast<uint32_t>(nb::module_::import_("mobula._core").attr("session")());
+    } catch (const std::exception&) {
+      return 0;
+    }
+  }
+
   Engine& engine_;
+  const uint32_t session_ = running_session();
   const pid_t process_ = getpid();
   std::unique_ptr<Run> run_;
 };

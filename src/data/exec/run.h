@@ -102,6 +102,8 @@ class Run {
   Answer next(Deadline deadline);
   /// Ends what runs and releases what was not taken. Idempotent; waits for the run's thread.
   void stop();
+  /// After stop(): the engine has ended since, so what the run still holds is gone already.
+  void forget_engine() { details_.clear(); }
   RunView view();
 
  private:

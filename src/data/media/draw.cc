@@ -43,7 +43,8 @@ Status check_options(std::span<const Tile> tiles, const SheetOptions& options) {
   if (tiles.size() > static_cast<size_t>(kSideMax))
     return {Code::kInvalid, "too many tiles for one contact sheet"};
   TRY(check_size(options.tile, "a tile of the contact sheet"));
-  if (options.gap < 0 || options.gap > kSideMax || options.text_scale < 1 || options.text_scale > 64) {
+  if (options.gap < 0 || options.gap > kSideMax || options.text_scale < 1 ||
+      options.text_scale > kTextScaleMax) {
     return {Code::kInvalid, "a contact sheet's gap is at least 0, its text scale 1..64"};
   }
   for (const Tile& tile : tiles) {
@@ -56,6 +57,8 @@ Status check_options(std::span<const Tile> tiles, const SheetOptions& options) {
   return {};
 }
 
+}  // namespace
+
 Rect box_on(const Rect& picture, const Box& box) {
   const auto scaled = [](float share, int side) {
     if (std::isnan(share)) return 0;
@@ -65,8 +68,6 @@ Rect box_on(const Rect& picture, const Box& box) {
           picture.top + scaled(box.y, picture.size.height),
           {scaled(box.width, picture.size.width), scaled(box.height, picture.size.height)}};
 }
-
-}  // namespace
 
 void fill_rectangle(const ImageSpan& canvas, const Rect& rect, Color color) {
   const int left = std::max(rect.left, 0);

@@ -29,6 +29,9 @@ void fill_rectangle(const ImageSpan& canvas, const Rect& rect, Color color);
 /// Draws the rectangle's border, `thickness` pixels wide, inwards.
 void draw_rectangle(const ImageSpan& canvas, const Rect& rect, int thickness, Color color);
 
+/// The largest dots of a text, in pixels.
+inline constexpr int kTextScaleMax = 64;
+
 /// Draws printable ASCII in a 5x7 font, each of its dots `scale` pixels wide; anything else shows as '?'.
 void draw_text(const ImageSpan& canvas, Point top_left, std::string_view text, int scale, Color color);
 
@@ -42,6 +45,9 @@ struct Box {
   float width = 0;
   float height = 0;
 };
+
+/// Where a box lies on a part of a picture; wild numbers end up far outside.
+Rect box_on(const Rect& picture, const Box& box);
 
 struct Tile {
   ImageView image;    ///< kRgb24

@@ -1,6 +1,8 @@
 // Sending, and reading for all who wait.
 #include "engine/attached/ring_link.h"
 
+#include <unistd.h>
+
 #include <chrono>
 #include <vector>
 
@@ -8,13 +10,7 @@ namespace mobula {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr int kSpins = 300;
 constexpr auto kRoomWait = std::chrono::milliseconds(20);
-
-int spins() {
-  static const int count = usable_cpus() > 1 ? kSpins : 0;
-  return count;
-}
 
 }  // namespace
 
@@ -25,7 +21,7 @@ Result<std::shared_ptr<RingLink>> RingLink::open(int control_fd, int arena_fd, u
   if (header->magic != kSegmentMagic || slot >= header->slots) {
     return Status(Code::kInvalid, "the node that started this worker speaks another version of the protocol");
   }
-  uint64_t bytes = header->config_offset + header->config_bytes, arena_bytes = header->arena_bytes;
+  uint64_t bytes = header->metrics_offset + header->metrics_bytes, arena_bytes = header->arena_bytes;
   ASSIGN_OR_RETURN(link->control_, Mapping::open(control_fd, bytes, true));
   ASSIGN_OR_RETURN(link->arena_rw_, Mapping::open(arena_fd, arena_bytes, true));
   ASSIGN_OR_RETURN(link->arena_ro_, Mapping::open(arena_fd, arena_bytes, false));
@@ -38,8 +34,10 @@ Result<std::shared_ptr<RingLink>> RingLink::open(int control_fd, int arena_fd, u
 void RingLink::start(OnMessage on_message) {
   on_message_ = std::move(on_message);
   background_ = std::thread([this] { run_background(); });
+  slot_->header->pid = getpid();
+  if (slot_->header->awake.exchange(1) == 0) segment_->awake.fetch_add(1);
   slot_->header->ready.store(1, std::memory_order_seq_cst);
-  mark_dirty(true);
+  tell();
 }
 
 RingLink::~RingLink() {
@@ -55,10 +53,22 @@ std::string RingLink::job_config() const {
 // ---- sending
 // ------------------------------------------------------------------------------------------------------
 
-void RingLink::mark_dirty(bool ring) {
+/// False when it was marked already: then the node knows, or is about to be told.
+bool RingLink::mark_dirty() {
   uint64_t bit = uint64_t{1} << (index_ % 64);
-  uint64_t before = segment_->dirty[index_ / 64].fetch_or(bit, std::memory_order_seq_cst);
-  if (ring && (before & bit) == 0) segment_->bell.ring();
+  return (segment_->dirty[index_ / 64].fetch_or(bit, std::memory_order_seq_cst) & bit) == 0;
+}
+
+void RingLink::tell() {
+  bool fresh = mark_dirty();
+  if (owes_ring_.exchange(false) || fresh) segment_->bell.ring();
+}
+
+void RingLink::pay_ring() {
+  if (!owes_ring_.load() || !owes_ring_.exchange(false)) return;
+  uint64_t bit = uint64_t{1} << (index_ % 64);
+  bool seen = (segment_->dirty[index_ / 64].load(std::memory_order_seq_cst) & bit) == 0;
+  if (!seen) segment_->bell.ring();
 }
 
 void RingLink::push(const std::string& bytes) {
@@ -66,8 +76,8 @@ void RingLink::push(const std::string& bytes) {
   while (!slot_->up.push(bytes, &done)) {
     slot_->header->up.starved.store(1, std::memory_order_seq_cst);
     if (slot_->up.push(bytes, &done)) return;
-    mark_dirty(true);
-    slot_->header->room_bell.wait(Sleeper::kForeground, 0, kRoomWait, [&] {
+    tell();
+    slot_->header->room_bell.wait(Sleeper::kForeground, kRoomWait, [&] {
       return slot_->header->up.starved.load(std::memory_order_seq_cst) == 0;
     });
   }
@@ -81,12 +91,22 @@ void RingLink::send(UpMessage message, bool urgent) {
   unseen_ |= !urgent;
   if (!urgent) return;
   unseen_ = false;
-  mark_dirty(true);
+  tell();
+}
+
+void RingLink::send_result(UpMessage message) {
+  std::string bytes = encode(message);
+  std::lock_guard lock(send_mutex_);
+  push(bytes);
+  unseen_ = false;
+  if (!mark_dirty() || !segment_->bell.ring_patiently()) return;
+  owes_ring_.store(true);
+  if (main_idle_.load()) pay_ring();  // it sleeps, perhaps, and would not
 }
 
 void RingLink::flush() {
   std::lock_guard lock(send_mutex_);
-  if (std::exchange(unseen_, false)) mark_dirty(true);
+  if (std::exchange(unseen_, false)) tell();
 }
 
 // ---- replies
@@ -95,7 +115,7 @@ void RingLink::flush() {
 void RingLink::drained(RingHead& ring) {
   if (ring.starved.load(std::memory_order_seq_cst) == 0) return;
   ring.starved.store(0, std::memory_order_seq_cst);
-  mark_dirty(true);
+  tell();
 }
 
 void RingLink::read_replies(std::unique_lock<std::mutex>& lock) {
@@ -156,8 +176,9 @@ Result<ReplyMessage> RingLink::ask(UpMessage message, RequestId request, Deadlin
       if (!forever) timeout = deadline.at - Clock::now();
       if (!forever && timeout.count() <= 0) break;
       lock.unlock();
-      slot_->header->reply_bell.wait(Sleeper::kForeground, spins(), timeout,
-                                     [&] { return !slot_->replies.empty(); });
+      auto awaited = [&] { return !slot_->replies.empty(); };
+      if (!reply_spin_.run(has_cpu_to_spin(), awaited))
+        slot_->header->reply_bell.wait(Sleeper::kForeground, timeout, awaited);
       lock.lock();
       read_replies(lock);
     }
@@ -199,7 +220,7 @@ void RingLink::run_background() {
     }
     bool idle = !reading_;
     lock.unlock();
-    slot_->header->reply_bell.wait(Sleeper::kBackground, 0, std::chrono::nanoseconds(-1),
+    slot_->header->reply_bell.wait(Sleeper::kBackground, std::chrono::nanoseconds(-1),
                                    [&] { return stopping_.load() || (idle && !slot_->replies.empty()); });
     lock.lock();
   }
@@ -214,14 +235,27 @@ std::optional<DownMessage> RingLink::next_assignment() {
   if (!bytes) return std::nullopt;
   Result<DownMessage> message = decode_down(*bytes);
   if (!message.is_ok()) return std::nullopt;
+  pay_ring();
   return std::move(*message);
 }
 
+/// This worker is among those awake; the driver may be, too.
+bool RingLink::has_cpu_to_spin() const {
+  static const int cpus = usable_cpus();
+  return segment_->awake.load(std::memory_order_relaxed) + 1 <= cpus;
+}
+
 void RingLink::wait_for_assignment(const std::atomic<bool>& stop) {
+  auto has_work = [&] { return stop.load() || !slot_->tasks.empty(); };
   main_idle_.store(true);
   flush();
-  slot_->header->task_bell.wait(Sleeper::kForeground, spins(), std::chrono::nanoseconds(-1),
-                                [&] { return stop.load() || !slot_->tasks.empty(); });
+  bool came = assignment_spin_.run(has_cpu_to_spin(), has_work);
+  if (!came || stop.load()) pay_ring();
+  if (!came) {
+    if (slot_->header->awake.exchange(0) != 0) segment_->awake.fetch_sub(1);
+    slot_->header->task_bell.wait(Sleeper::kForeground, std::chrono::nanoseconds(-1), has_work);
+    if (slot_->header->awake.exchange(1) == 0) segment_->awake.fetch_add(1);
+  }
   main_idle_.store(false);
 }
 

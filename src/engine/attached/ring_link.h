@@ -9,11 +9,13 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <thread>
 #include <unordered_map>
 
 #include "engine/client.h"
 #include "sys/shm.h"
+#include "sys/spin.h"
 #include "wire/segment.h"
 
 namespace mobula {
@@ -30,6 +32,9 @@ class RingLink : public Link {
   ~RingLink() override;
 
   void send(UpMessage message, bool urgent) override;
+  /// A result of the main thread's: who waits for it learns at once, but where nobody waits the node's
+  /// background is woken only when no new assignment has come a moment later.
+  void send_result(UpMessage message);
   Result<ReplyMessage> ask(UpMessage message, RequestId request, Deadline deadline) override;
   void ask_async(UpMessage message, RequestId request, std::function<void(ReplyMessage)> callback) override;
   uint8_t* arena_writable() const override { return arena_rw_.data(); }
@@ -37,6 +42,9 @@ class RingLink : public Link {
 
   const SegmentHeader& segment() const { return *segment_; }
   std::string job_config() const;
+  std::span<uint8_t> metric_memory() const {
+    return {control_.data() + segment_->metrics_offset, segment_->metrics_bytes};
+  }
   /// The worker's main thread: the next assignment, or nothing when there is none now.
   std::optional<DownMessage> next_assignment();
   /// Sleeps until there is an assignment or `stop` is set (and wake_main() was called).
@@ -55,7 +63,10 @@ class RingLink : public Link {
 
   RingLink() = default;
   void push(const std::string& bytes);
-  void mark_dirty(bool ring);
+  bool mark_dirty();
+  void tell();
+  void pay_ring();
+  bool has_cpu_to_spin() const;
   void read_replies(std::unique_lock<std::mutex>& lock);
   void run_background();
   void drained(RingHead& ring);
@@ -68,7 +79,10 @@ class RingLink : public Link {
   std::mutex send_mutex_;                // one producer at a time
   bool unseen_ = false;                  // something was sent that the node was not told of
   std::atomic<bool> main_idle_ = false;  // the main thread sleeps: it will not flush what others send
+  std::atomic<bool> owes_ring_ = false;  // the node's background was not woken for the last result yet
+  AdaptiveSpin assignment_spin_;         // of the main thread
   std::mutex mutex_;                     // guards the waiters and who reads
+  AdaptiveSpin reply_spin_;              // of the thread that reads
   bool reading_ = false;                 // some thread reads the ring of replies
   std::unordered_map<RequestId, Waiter*> waiters_;
   std::unordered_map<RequestId, std::unique_ptr<Waiter>> async_waiters_;

@@ -59,6 +59,12 @@ class EmbeddedClient : public EmbeddedEngine {
   Result<ArenaBuffer> allocate(size_t bytes, Deadline deadline) override {
     return client_.allocate(bytes, deadline);
   }
+  Result<CreatedGroup> create_group(GroupSpec spec) override { return client_.create_group(std::move(spec)); }
+  Status remove_group(GroupId group) override { return client_.remove_group(group); }
+  Result<ObjectId> watch_group(GroupId group, std::string value) override {
+    return client_.watch_group(group, std::move(value));
+  }
+  Result<std::vector<GroupView>> groups() override { return client_.groups(); }
   Result<ObjectId> put(Value value) override { return client_.put(std::move(value)); }
   Result<std::vector<Payload>> get(std::span<const ObjectId> ids, Deadline deadline) override {
     return client_.get(ids, deadline);
@@ -81,12 +87,14 @@ class EmbeddedClient : public EmbeddedEngine {
   ClusterView cluster() override { return client_.cluster(); }
   EngineStats stats() override { return client_.stats(); }
   Result<std::string> snapshot(std::string_view table) override { return client_.snapshot(table); }
+  void note_site(TaskId made, std::string site) override { client_.note_site(made, std::move(site)); }
   ClientId client_id() const override { return client_.client_id(); }
   uint32_t session() const override { return client_.session(); }
 
   void preload(std::string_view module) override { link_->node().preload(module); }
   const std::string& node_id() const override { return link_->node().options().node_id; }
   const std::string& job_id() const override { return link_->node().options().job_id; }
+  std::span<uint8_t> metric_memory() const override { return link_->node().metric_memory(); }
   void stop() override { link_->node().stop(); }
 
  private:

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,8 @@ class EmbeddedEngine : public Engine {
   virtual void preload(std::string_view module) = 0;
   virtual const std::string& node_id() const = 0;
   virtual const std::string& job_id() const = 0;
+  /// Memory of the MetricTable that all workers share.
+  virtual std::span<uint8_t> metric_memory() const = 0;
   /// Ends all workers and waits for them; further calls fail with `cancelled`. Idempotent.
   virtual void stop() = 0;
 };

@@ -1,5 +1,6 @@
 """What caller.cc calls."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,12 @@ def describe(array: np.ndarray) -> dict[str, Any]:
 
 def points(count: int) -> list[dict[str, float]]:
     return [{"x": float(i), "y": 2.0 * i} for i in range(count)]
+
+
+def halves(value: float) -> Iterator[float]:
+    while value > 1:
+        value /= 2
+        yield value
 
 
 def text(value: Any) -> str:

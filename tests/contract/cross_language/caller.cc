@@ -38,6 +38,10 @@ void check_functions() {
         "an array in place");
   auto points = Task(PyFunction<std::vector<Point>>{"called", "points"}).Remote(3).Get();
   check(points->size() == 3 && points->at(2).y == 4.0, "dicts as structs");
+  std::vector<double> halves;
+  auto stream = Task(PyFunction<mobula::Generator<double>>{"called", "halves"}).Remote(8.0);
+  for (const auto& half : stream) halves.push_back(*half.Get());
+  check(halves == std::vector<double>{4, 2, 1}, "a generator");
   auto text =
       Task(PyFunction<std::string>{"called", "text"}).Remote(std::tuple<int, mobula::Bytes>{1, {"x"}}).Get();
   check(*text == "(1, b'x')", "a tuple of a number and bytes");

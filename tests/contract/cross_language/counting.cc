@@ -27,6 +27,9 @@ int SumOf(const std::vector<mobula::ObjectRef<int>>& refs) {
   for (const auto& value : mobula::Get(refs)) sum += *value;
   return sum;
 }
+mobula::Generator<std::vector<float>> Growing(int count) {
+  for (int i = 1; i <= count; ++i) co_yield std::vector<float>(static_cast<size_t>(i) * 50'000, 1.f);
+}
 int AddInTask(int a) { return *mobula::Task(Add).Remote(a, 1).Get(); }
 
 class Counter {
@@ -34,6 +37,9 @@ class Counter {
   explicit Counter(int start) : count_(start) {}
   static Counter* Create(int start) { return new Counter(start); }
   int Add(int x) { return count_ += x; }
+  mobula::Generator<int> Ticks(int count) {
+    for (int i = 0; i < count; ++i) co_yield ++count_;
+  }
   int Fail() { throw std::runtime_error("the counter is stuck"); }
 
  private:
@@ -43,5 +49,5 @@ int UseCounter(const mobula::ActorHandle<Counter>& counter, int x) {
   return *counter.Task(&Counter::Add).Remote(x).Get();
 }
 
-MOBULA_REMOTE(Add, Sum, IsAligned, Range, Mirror, Echo, Fail, SumOf, AddInTask, UseCounter);
-MOBULA_REMOTE(Counter::Create, &Counter::Add, &Counter::Fail);
+MOBULA_REMOTE(Add, Sum, IsAligned, Range, Mirror, Echo, Fail, SumOf, Growing, AddInTask, UseCounter);
+MOBULA_REMOTE(Counter::Create, &Counter::Add, &Counter::Ticks, &Counter::Fail);

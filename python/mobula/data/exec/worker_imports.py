@@ -3,6 +3,17 @@
 from mobula.data import fragment, wire
 from mobula.data.op import columns, stage
 from mobula.data.sink import parquet as write_parquet
-from mobula.data.source import files, generated, plain
+from mobula.data.source import csv, files, generated, plain, text
 
-__all__ = ["columns", "files", "fragment", "generated", "plain", "stage", "wire", "write_parquet"]
+__all__ = [
+    "columns",
+    "csv",
+    "files",
+    "fragment",
+    "generated",
+    "plain",
+    "stage",
+    "text",
+    "wire",
+    "write_parquet",
+]

@@ -27,8 +27,11 @@ class Run:
     tolerated.
     """
 
-    def __init__(self, tolerant: bool = False, report: Callable[[BaseException], None] | None = None) -> None:
+    def __init__(
+        self, tolerant: bool = False, report: Callable[[BaseException], None] | None = None, group: int = 0
+    ) -> None:
         self.source = ""  # the file or block now read, for messages
+        self.group = group  # the place of the input in its task
         self.tolerant = tolerant
         self.report = report or (lambda error: None)
 

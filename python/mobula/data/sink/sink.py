@@ -1,18 +1,16 @@
 """What a sink is: it writes the blocks of one task, and the driver prepares and completes the whole.
 
-Files are written under a temporary name and renamed when they are complete, so that nobody sees half a
-file. Tests: tests/contract/test_data_files.py.
+Tests: tests/contract/test_data_writers.py.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+import cloudpickle
 import pyarrow as pa
 
 from mobula.data.op.stage import Run, Stage
@@ -31,6 +29,15 @@ class SaveMode(Enum):
     CREATE = "create"
 
 
+@dataclass(frozen=True)
+class Written:
+    """What one task wrote: the sink's own answer, and how much it was."""
+
+    answer: Any
+    rows: int
+    bytes: int
+
+
 class Sink:
     """Writes blocks; sent to workers."""
 
@@ -40,14 +47,14 @@ class Sink:
         """On the driver, before anything runs; False if there is nothing to do."""
         return True
 
-    def write(self, blocks: Iterator[pa.Table], run: Run) -> list[str]:
-        """In a worker: writes one task's blocks; the names of what was written."""
+    def write(self, blocks: Iterator[pa.Table], run: Run) -> Any:
+        """In a worker: writes one task's blocks; what the driver is to know of it."""
         raise NotImplementedError
 
-    def finish(self, written: list[str]) -> None:
+    def finish(self, written: list[Written]) -> None:
         """On the driver, after all was written."""
 
-    def abandon(self) -> None:
+    def abandon(self, error: BaseException) -> None:
         """On the driver, after a failure: removes what is incomplete."""
 
 
@@ -60,69 +67,27 @@ class WriteStage(Stage):
 
     def run(self, blocks: Iterator[pa.Table], run: Run) -> Iterator[pa.Table]:
         counted = _Counted(blocks)
-        files = self.sink.write(iter(counted), run)
-        yield pa.table({"files": pa.array([files], pa.list_(pa.string())), "rows": [counted.rows]})
+        answer = self.sink.write(iter(counted), run)
+        for _ in counted.left:  # what the sink did not take is read all the same, for its errors
+            pass
+        yield pa.table(
+            {"answer": [cloudpickle.dumps(answer)], "rows": [counted.rows], "bytes": [counted.bytes]}
+        )
 
 
 class _Counted:
     def __init__(self, blocks: Iterator[pa.Table]) -> None:
-        self.blocks, self.rows = blocks, 0
+        self.left, self.rows, self.bytes = blocks, 0, 0
 
     def __iter__(self) -> Iterator[pa.Table]:
-        for block in self.blocks:
+        for block in self.left:
             self.rows += block.num_rows
+            self.bytes += block.nbytes
             yield block
 
 
-class FolderSink(Sink):
-    """Files in a folder. A kind of file is a subclass with `write`."""
-
-    def __init__(
-        self, path: Any, mode: Any, what: str, filesystem: Any = None, try_create_dir: bool = True
-    ) -> None:
-        if filesystem is not None or "://" in os.fspath(path):
-            from mobula.data.source.files import resolve
-
-            found, place = resolve(os.fspath(path), filesystem)
-            if type(found).__name__ != "LocalFileSystem":
-                raise NotImplementedError(f"{what} writes to local folders only; {path!r} is elsewhere")
-            path = place
-        self.folder = os.path.abspath(os.fspath(path))
-        self.mode = _checked_mode(mode, what)
-        self.what, self.try_create_dir = what, try_create_dir
-        self.run_id = uuid.uuid4().hex
-
-    def prepare(self) -> bool:
-        exists = os.path.isdir(self.folder) and bool(os.listdir(self.folder))
-        if exists and self.mode is SaveMode.ERROR:
-            raise ValueError(
-                f"{self.what}: {self.folder} exists and mode is SaveMode.ERROR; remove it, or choose "
-                "SaveMode.APPEND or SaveMode.OVERWRITE"
-            )
-        if exists and self.mode is SaveMode.IGNORE:
-            return False
-        if exists and self.mode is SaveMode.OVERWRITE:
-            shutil.rmtree(self.folder)
-        if self.try_create_dir:
-            os.makedirs(self.folder, exist_ok=True)
-        return True
-
-    def abandon(self) -> None:
-        for folder, _, names in os.walk(self.folder):
-            for name in names:
-                if name.startswith(f".{self.run_id}"):
-                    os.unlink(os.path.join(folder, name))
-
-    def new_name(self, ending: str, below: str = "") -> tuple[str, str]:
-        """(temporary path, final path) of another file; both are unique."""
-        name = f"{self.run_id}_{uuid.uuid4().hex[:12]}.{ending}"
-        folder = os.path.join(self.folder, below)
-        if below:
-            os.makedirs(folder, exist_ok=True)
-        return os.path.join(folder, f".{name}"), os.path.join(folder, name)
-
-
-def _checked_mode(mode: Any, what: str) -> SaveMode:
+def checked_mode(mode: Any, what: str) -> SaveMode:
+    """A mode that files know."""
     try:
         found = mode if isinstance(mode, SaveMode) else SaveMode(str(mode).lower())
     except ValueError:

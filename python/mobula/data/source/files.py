@@ -29,6 +29,12 @@ class FileShuffleConfig:
     seed: int | None = None
     reseed_after_execution: bool = True
 
+    def get_seed(self, execution_idx: int = 0) -> int | None:
+        """The seed of a dataset's n-th run."""
+        if self.seed is None or not self.reseed_after_execution:
+            return self.seed
+        return self.seed + execution_idx
+
 
 @dataclass(frozen=True)
 class FileOptions:
@@ -164,12 +170,26 @@ def _nothing_found(wanted: list[Any], found: list[FoundFile], options: FileOptio
     )
 
 
-def open_file(path: str, options: FileOptions) -> Any:
-    """The file, open for reading, as a binary stream."""
-    if options.filesystem is None and "://" not in path and not options.arrow_open_stream_args:
+COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".br")
+
+
+def open_file(path: str, options: FileOptions, decompress: bool = False) -> Any:
+    """The file, open for reading from front to back; `decompress` unpacks what its ending says is packed."""
+    arguments = dict(options.arrow_open_stream_args)
+    local = options.filesystem is None and "://" not in path
+    if local and not arguments and not (decompress and path.lower().endswith(COMPRESSED)):
         return open(path, "rb")
     filesystem, place = resolve(path, options.filesystem)
-    return filesystem.open_input_stream(place, **options.arrow_open_stream_args)
+    arguments.setdefault("compression", "detect" if decompress else None)
+    return filesystem.open_input_stream(place, **arguments)
+
+
+def open_seekable(path: str, options: FileOptions) -> Any:
+    """The file, open for reading at any place."""
+    if options.filesystem is None and "://" not in path:
+        return open(path, "rb")
+    filesystem, place = resolve(path, options.filesystem)
+    return filesystem.open_input_file(place)
 
 
 class FileReader(Reader):
@@ -207,7 +227,7 @@ class FileReader(Reader):
         try:
             yield from self.blocks(path)
         except Exception as error:
-            failure = error if path in str(error) else _naming(error, path)
+            failure = error if path in str(error) else same_kind(error, f"cannot read {path}: {error}")
             if not run.tolerant:
                 raise failure from (None if failure is error else error)
             run.report(failure)
@@ -223,12 +243,11 @@ class FileReader(Reader):
         return block
 
 
-def _naming(error: Exception, path: str) -> Exception:
-    """The same kind of error with the path in its message, where its class allows it."""
-    text = f"cannot read {path}: {error}"
+def same_kind(error: Exception, text: str) -> Exception:
+    """An error of the same class with another text, where its class allows it."""
     try:
-        named = type(error)(text)
-        return named if path in str(named) else ValueError(text)
+        other = type(error)(text)
+        return other if text in str(other) else ValueError(text)
     except Exception:
         return ValueError(text)
 
@@ -266,9 +285,7 @@ class FileSource(Source):
         shuffle = self.options.shuffle
         if shuffle is None:
             return self.files
-        seed = None
-        if isinstance(shuffle, FileShuffleConfig) and shuffle.seed is not None:
-            seed = shuffle.seed + (self._runs if shuffle.reseed_after_execution else 0)
+        seed = shuffle.get_seed(self._runs) if isinstance(shuffle, FileShuffleConfig) else None
         self._runs += 1
         files = list(self.files)
         random.Random(seed).shuffle(files)

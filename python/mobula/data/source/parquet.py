@@ -12,7 +12,7 @@ from mobula.data.block import table_from_batch
 from mobula.data.expressions import Expr
 from mobula.data.op.columns import rows_where
 from mobula.data.op.stage import Run
-from mobula.data.source.files import FileOptions, FileReader, FileSource, find_files, open_file
+from mobula.data.source.files import FileOptions, FileReader, FileSource, find_files, open_seekable
 from mobula.data.source.source import Reader, ReadTask, split_evenly, task_count
 
 if TYPE_CHECKING:
@@ -44,9 +44,8 @@ class ParquetReader(FileReader):
     def blocks(self, path: str) -> Iterator[pa.Table]:
         from pyarrow import parquet
 
-        with open_file(path, self.options) as stream:
-            file = parquet.ParquetFile(stream if hasattr(stream, "seek") else pa.BufferReader(stream.read()),
-                                       pre_buffer=False)  # fmt: skip
+        with open_seekable(path, self.options) as stream:
+            file = parquet.ParquetFile(stream, pre_buffer=False)
             names = file.schema_arrow.names
             wanted = self._columns(names, path)
             groups = self._promising(path, file)
@@ -171,7 +170,7 @@ class ParquetSource(FileSource):
             try:
                 found = []
                 for file in self.files:
-                    with open_file(file.path, self.options) as stream:
+                    with open_seekable(file.path, self.options) as stream:
                         found.append(parquet.read_metadata(stream))
                 self._footers = found
             except Exception:  # the reader says which file is damaged, and how

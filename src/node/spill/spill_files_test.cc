@@ -1,5 +1,5 @@
 // Spill files on a real disk: what is written is read, what is forgotten is gone, stale folders are removed.
-#include "node/spill_files.h"
+#include "node/spill/spill_files.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>

@@ -1,5 +1,5 @@
 // Sequential writes, positioned reads.
-#include "node/spill_files.h"
+#include "node/spill/spill_files.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
