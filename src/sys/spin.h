@@ -21,14 +21,21 @@ inline void spin_pause() {
 /// would.
 class AdaptiveSpin {
  public:
-  /// Looks for work for a while. False when there was none: then sleep. `has_cpu`: nobody else wants this
-  /// one.
+  /// Looks for work for a while. False when there was none: then sleep. `has_cpu`: nobody else wants it.
+  /// Calls `if_not_soon` once when there was no work at first.
+  template <typename HasWork, typename IfNotSoon>
+  bool run(bool has_cpu, HasWork has_work, IfNotSoon if_not_soon) {
+    bool is_long = has_cpu && (credit_ > 0 || ++waits_ % kProbeEvery == 0);
+    bool found = look(kShort, has_work);
+    if (!found) if_not_soon();
+    if (!is_long) return found;
+    if (!found) found = look(kLong, has_work);
+    credit_ = std::clamp(credit_ + (found ? 2 : -1), 0, kCreditMax);
+    return found;
+  }
   template <typename HasWork>
   bool run(bool has_cpu, HasWork has_work) {
-    bool is_long = has_cpu && (credit_ > 0 || ++waits_ % kProbeEvery == 0);
-    bool found = look(is_long ? kLong : kShort, has_work);
-    if (is_long) credit_ = std::clamp(credit_ + (found ? 2 : -1), 0, kCreditMax);
-    return found;
+    return run(has_cpu, has_work, [] {});
   }
 
  private:

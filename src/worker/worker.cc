@@ -4,6 +4,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <thread>
 #include <unordered_map>
 
 #include "engine/attached/ring_link.h"
@@ -62,6 +63,7 @@ class RingWorker : public Worker {
   std::condition_variable progress_;
   std::unordered_map<TaskId, Running> running_;
   TaskRunner* runner_ = nullptr;
+  std::thread::id main_thread_;  // which runs run()
   Clock::time_point told_ = Clock::now();
 };
 
@@ -102,6 +104,7 @@ int RingWorker::run(TaskRunner& runner) {
   {
     std::lock_guard lock(mutex_);
     runner_ = &runner;
+    main_thread_ = std::this_thread::get_id();
   }
   while (!exit_.load()) {
     std::optional<DownMessage> message = link_->next_assignment();
@@ -145,10 +148,10 @@ void RingWorker::finish(TaskId task, Outcome outcome) {
     urgent = !link_->has_assignments() || now - told_ > kQuietMax || outcome.exit_after;
     if (urgent) told_ = now;
   }
-  if (urgent)
+  if (urgent && std::this_thread::get_id() == main_thread_)
     link_->send_result(std::move(done));
   else
-    link_->send(std::move(done), false);
+    link_->send(std::move(done), urgent);
   if (!outcome.exit_after) return;
   exit_.store(true);
   link_->wake_main();

@@ -101,7 +101,6 @@ void RingLink::send_result(UpMessage message) {
   unseen_ = false;
   if (!mark_dirty() || !segment_->bell.ring_patiently()) return;
   owes_ring_.store(true);
-  if (main_idle_.load()) pay_ring();  // it sleeps, perhaps, and would not
 }
 
 void RingLink::flush() {
@@ -249,8 +248,8 @@ void RingLink::wait_for_assignment(const std::atomic<bool>& stop) {
   auto has_work = [&] { return stop.load() || !slot_->tasks.empty(); };
   main_idle_.store(true);
   flush();
-  bool came = assignment_spin_.run(has_cpu_to_spin(), has_work);
-  if (!came || stop.load()) pay_ring();
+  bool came = assignment_spin_.run(has_cpu_to_spin(), has_work, [&] { pay_ring(); });
+  if (stop.load()) pay_ring();
   if (!came) {
     if (slot_->header->awake.exchange(0) != 0) segment_->awake.fetch_sub(1);
     slot_->header->task_bell.wait(Sleeper::kForeground, std::chrono::nanoseconds(-1), has_work);

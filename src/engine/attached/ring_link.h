@@ -32,7 +32,7 @@ class RingLink : public Link {
   ~RingLink() override;
 
   void send(UpMessage message, bool urgent) override;
-  /// A result of the main thread's: who waits for it learns at once, but where nobody waits the node's
+  /// A result, sent by the main thread: who waits for it learns at once, but where nobody waits the node's
   /// background is woken only when no new assignment has come a moment later.
   void send_result(UpMessage message);
   Result<ReplyMessage> ask(UpMessage message, RequestId request, Deadline deadline) override;
