@@ -59,7 +59,8 @@ def test_the_command_line_says_what_is_wrong(tmp_path):
 
 def test_ctrl_c_interrupts_a_get():
     code = """
-import mobula, time
+import mobula, signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells have background programs ignore it
 mobula.init(num_cpus=1)
 @mobula.remote
 def sleep(): time.sleep(60)
