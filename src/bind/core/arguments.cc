@@ -109,8 +109,11 @@ bool encode_arguments(Session* current, const Signature& signature, const CallAr
     }
     if (write_scalar(value, keyword, encoder.writer)) continue;
     std::string where = "argument ";
-    where += keyword.empty() ? signature.name_of(i) : "'" + std::string(keyword) + "'";
-    where += " of " + spec->name;
+    if (keyword.empty())
+      where += signature.name_of(i);
+    else
+      where.append("'").append(keyword).append("'");
+    where.append(" of ").append(spec->name);
     if (!encoder.value(value, where, keyword)) return false;
   }
   return true;
