@@ -30,11 +30,11 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   if(MOBULA_WERROR)
     target_compile_options(mobula_flags INTERFACE -Werror)   # clang++, for fuzzers alone, only warns
   endif()
-  # Wrong in g++ 12: -Wrestrict and -Wstringop-overflow about std::string (GCC PR105651, PR105329),
-  # -Wmaybe-uninitialized about std::variant and std::optional (PR80635). -fpch-preprocess lets ccache see
-  # through the headers.
+  # Wrong in g++ 12: -Wrestrict and -Wstringop-overflow about std::string (GCC PR105651, PR105329), and
+  # -Warray-bounds with -O3; -Wmaybe-uninitialized about std::variant and std::optional (PR80635).
+  # -fpch-preprocess lets ccache see through the headers.
   target_compile_options(mobula_flags INTERFACE -Wno-restrict -Wno-stringop-overflow -Wno-maybe-uninitialized
-    -fpch-preprocess)
+    -fpch-preprocess $<$<CONFIG:Release>:-Wno-array-bounds>)
 endif()
 target_link_libraries(mobula_flags INTERFACE Threads::Threads ${CMAKE_DL_LIBS})
 if(MOBULA_MOLD)
