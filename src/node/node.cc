@@ -21,11 +21,6 @@ uint64_t now_us() {
       std::chrono::duration_cast<std::chrono::microseconds>(Clock::now().time_since_epoch()).count());
 }
 
-int cpus() {
-  static const int count = usable_cpus();
-  return count;
-}
-
 }  // namespace
 
 Node::Node(NodeOptions options) : options_(std::move(options)) {}
@@ -192,8 +187,8 @@ void Node::lead(std::unique_lock<std::mutex>& token, Waiter& waiter, Deadline de
     if (auto tick = tick_timeout(); tick && (timeout.count() < 0 || *tick < timeout)) timeout = *tick;
     token.unlock();
     auto awaited = [this] { return leader_answered_.load() || has_work(); };
-    bool has_cpu = segment_->awake.load(std::memory_order_relaxed) + 1 <= cpus();
-    if (!leader_spin_.run(has_cpu, awaited)) segment_->bell.wait(Sleeper::kForeground, timeout, awaited);
+    if (!leader_spin_.run(segment_->has_cpu_to_spin(), awaited))
+      segment_->bell.wait(Sleeper::kForeground, timeout, awaited);
     token.lock();
   }
   leader_ = nullptr;
@@ -349,7 +344,7 @@ void Node::on_worker_exit(WorkerId worker, const std::string& cause) {
   }
   core_->on_worker_lost(worker, port.assignments.unstarted(), cause, now_us(), effects_);
   port_of_slot_[port.index] = {};
-  if (port.slot.header->awake.exchange(0) != 0) segment_->awake.fetch_sub(1);
+  segment_->set_awake(port.index, false);
   release_pages(control_fd_.get(), kSlotsOffset + port.index * kSlotBytes, kSlotBytes);
   free_slots_.push_back(port.index);
   ports_.erase(worker);

@@ -19,7 +19,8 @@ inline void spin_pause() {
 
 /// Of one waiting thread. Looks for long where that helped lately, and now and then to learn whether it
 /// would.
-class AdaptiveSpin {
+template <typename Clock>
+class AdaptiveSpinBy {
  public:
   /// Looks for work for a while. False when there was none: then sleep. `has_cpu`: nobody else wants it.
   /// Calls `if_not_soon` once when there was no work at first.
@@ -39,7 +40,6 @@ class AdaptiveSpin {
   }
 
  private:
-  using Clock = std::chrono::steady_clock;
   static constexpr int kLooks = 16;  // between two looks at the clock
   static constexpr unsigned kProbeEvery = 16;
   static constexpr int kCreditMax = 8;
@@ -60,5 +60,6 @@ class AdaptiveSpin {
   int credit_ = 0;
   unsigned waits_ = 0;
 };
+using AdaptiveSpin = AdaptiveSpinBy<std::chrono::steady_clock>;
 
 }  // namespace mobula

@@ -138,23 +138,27 @@ TEST(SpinTest, ItFindsWorkAndGivesUpWithout) {
   other.join();
 }
 
+/// A micro-second passes at each look at it.
+struct SlowClock {
+  using time_point = std::chrono::steady_clock::time_point;
+  static time_point now() { return time_point(std::chrono::microseconds(++passed)); }
+  static inline int64_t passed = 0;
+};
+
 TEST(SpinTest, ItLooksForLongOnlyWhereThatHelpsAndACpuIsFree) {
-  using Clock = std::chrono::steady_clock;
-  AdaptiveSpin spin;
-  auto shortest_of = [&](int times, bool has_cpu, auto has_work) {
-    Clock::duration shortest = Clock::duration::max();
-    for (int i = 0; i < times; ++i) {
-      auto begin = Clock::now();
-      spin.run(has_cpu, has_work);
-      shortest = std::min(shortest, Clock::now() - begin);
-    }
-    return shortest;
+  AdaptiveSpinBy<SlowClock> spin;
+  auto time_of = [&](bool has_cpu) {
+    int64_t begin = SlowClock::passed;
+    EXPECT_FALSE(spin.run(has_cpu, [] { return false; }));
+    return SlowClock::passed - begin;
   };
-  auto never = [] { return false; };
-  EXPECT_LT(shortest_of(8, true, never), std::chrono::microseconds(90)) << "it did not help before";
+  for (int i = 0; i < 8; ++i) EXPECT_LT(time_of(true), 20) << "it did not help before";
   for (int i = 0; i < 16; ++i) spin.run(true, [] { return true; });  // among them a long look, which helps
-  EXPECT_GE(shortest_of(1, true, never), std::chrono::microseconds(100));
-  EXPECT_LT(shortest_of(8, false, never), std::chrono::microseconds(90)) << "others want the CPU";
+  EXPECT_GE(time_of(true), 100);
+  EXPECT_LT(time_of(false), 20) << "others want the CPU";
+  while (time_of(true) >= 100) {
+  }
+  EXPECT_LT(time_of(true), 20) << "it helped no more";
 }
 
 TEST(DoorbellTest, AWaitEndsAtItsTimeout) {

@@ -4,9 +4,11 @@
 #pragma once
 
 #include <atomic>
+#include <bit>
 #include <cstdint>
 
 #include "sys/doorbell.h"
+#include "sys/shm.h"
 #include "wire/ring.h"
 
 namespace mobula {
@@ -25,14 +27,29 @@ struct SegmentHeader {
   char job_id[8] = {};
   uint64_t config_offset = 0, config_bytes = 0;             // the job's document, after the slots
   uint64_t metrics_offset = 0, metrics_bytes = 0;           // a MetricTable of all workers, at the end
-  alignas(64) std::atomic<int32_t> awake;                   // workers whose main thread does not sleep
   alignas(64) Doorbell bell;                                // the node's: any client rings it
   alignas(64) std::atomic<uint64_t> dirty[kSlotsMax / 64];  // slots whose upward ring has something
+  alignas(
+      64) std::atomic<uint64_t> awake[kSlotsMax / 64];  // slots whose worker runs something or looks for it
+
+  void set_awake(uint32_t slot, bool is_awake) {
+    uint64_t bit = uint64_t{1} << (slot % 64);
+    if (is_awake)
+      awake[slot / 64].fetch_or(bit, std::memory_order_relaxed);
+    else
+      awake[slot / 64].fetch_and(~bit, std::memory_order_relaxed);
+  }
+  /// Whether the workers that are awake, and the driver, leave each other a CPU.
+  bool has_cpu_to_spin() const {
+    static const int cpus = usable_cpus();
+    int busy = 1;
+    for (const auto& word : awake) busy += std::popcount(word.load(std::memory_order_relaxed));
+    return busy <= cpus;
+  }
 };
 
 struct alignas(4096) SlotHeader {
   std::atomic<uint32_t> ready;                            // the worker has mapped everything
-  std::atomic<uint32_t> awake;                            // it is counted in the segment's `awake`
   int32_t pid = 0;                                        // the worker's, set before `ready`
   alignas(64) Doorbell task_bell, reply_bell, room_bell;  // room: the node has drained the upward ring
   RingHead tasks, replies, up;

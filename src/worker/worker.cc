@@ -109,7 +109,6 @@ int RingWorker::run(TaskRunner& runner) {
   while (!exit_.load()) {
     std::optional<DownMessage> message = link_->next_assignment();
     if (!message) {
-      link_->flush();
       link_->wait_for_assignment(exit_);
       continue;
     }
@@ -148,7 +147,7 @@ void RingWorker::finish(TaskId task, Outcome outcome) {
     urgent = !link_->has_assignments() || now - told_ > kQuietMax || outcome.exit_after;
     if (urgent) told_ = now;
   }
-  if (urgent && std::this_thread::get_id() == main_thread_)
+  if (urgent && !outcome.exit_after && std::this_thread::get_id() == main_thread_)
     link_->send_result(std::move(done));
   else
     link_->send(std::move(done), urgent);

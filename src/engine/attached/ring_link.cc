@@ -35,7 +35,7 @@ void RingLink::start(OnMessage on_message) {
   on_message_ = std::move(on_message);
   background_ = std::thread([this] { run_background(); });
   slot_->header->pid = getpid();
-  if (slot_->header->awake.exchange(1) == 0) segment_->awake.fetch_add(1);
+  segment_->set_awake(index_, true);
   slot_->header->ready.store(1, std::memory_order_seq_cst);
   tell();
 }
@@ -62,6 +62,10 @@ bool RingLink::mark_dirty() {
 void RingLink::tell() {
   bool fresh = mark_dirty();
   if (owes_ring_.exchange(false) || fresh) segment_->bell.ring();
+}
+
+void RingLink::tell_patiently() {
+  if (mark_dirty() && segment_->bell.ring_patiently()) owes_ring_.store(true);
 }
 
 void RingLink::pay_ring() {
@@ -99,13 +103,15 @@ void RingLink::send_result(UpMessage message) {
   std::lock_guard lock(send_mutex_);
   push(bytes);
   unseen_ = false;
-  if (!mark_dirty() || !segment_->bell.ring_patiently()) return;
-  owes_ring_.store(true);
+  tell_patiently();
 }
 
 void RingLink::flush() {
   std::lock_guard lock(send_mutex_);
-  if (std::exchange(unseen_, false)) tell();
+  if (std::exchange(unseen_, false))
+    tell();
+  else
+    pay_ring();
 }
 
 // ---- replies
@@ -176,7 +182,7 @@ Result<ReplyMessage> RingLink::ask(UpMessage message, RequestId request, Deadlin
       if (!forever && timeout.count() <= 0) break;
       lock.unlock();
       auto awaited = [&] { return !slot_->replies.empty(); };
-      if (!reply_spin_.run(has_cpu_to_spin(), awaited))
+      if (!reply_spin_.run(segment_->has_cpu_to_spin(), awaited))
         slot_->header->reply_bell.wait(Sleeper::kForeground, timeout, awaited);
       lock.lock();
       read_replies(lock);
@@ -238,22 +244,17 @@ std::optional<DownMessage> RingLink::next_assignment() {
   return std::move(*message);
 }
 
-/// This worker is among those awake; the driver may be, too.
-bool RingLink::has_cpu_to_spin() const {
-  static const int cpus = usable_cpus();
-  return segment_->awake.load(std::memory_order_relaxed) + 1 <= cpus;
-}
-
 void RingLink::wait_for_assignment(const std::atomic<bool>& stop) {
   auto has_work = [&] { return stop.load() || !slot_->tasks.empty(); };
   main_idle_.store(true);
-  flush();
-  bool came = assignment_spin_.run(has_cpu_to_spin(), has_work, [&] { pay_ring(); });
-  if (stop.load()) pay_ring();
-  if (!came) {
-    if (slot_->header->awake.exchange(0) != 0) segment_->awake.fetch_sub(1);
+  {
+    std::lock_guard lock(send_mutex_);
+    if (std::exchange(unseen_, false)) tell_patiently();
+  }
+  if (!assignment_spin_.run(segment_->has_cpu_to_spin(), has_work, [&] { pay_ring(); })) {
+    segment_->set_awake(index_, false);
     slot_->header->task_bell.wait(Sleeper::kForeground, std::chrono::nanoseconds(-1), has_work);
-    if (slot_->header->awake.exchange(1) == 0) segment_->awake.fetch_add(1);
+    segment_->set_awake(index_, true);
   }
   main_idle_.store(false);
 }

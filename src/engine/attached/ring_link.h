@@ -51,7 +51,7 @@ class RingLink : public Link {
   void wait_for_assignment(const std::atomic<bool>& stop);
   void wake_main() { slot_->header->task_bell.ring(); }
   bool has_assignments() const { return !slot_->tasks.empty(); }
-  /// Lets the node see everything sent so far.
+  /// Lets the node see everything sent so far, and wakes it.
   void flush();
 
  private:
@@ -65,8 +65,8 @@ class RingLink : public Link {
   void push(const std::string& bytes);
   bool mark_dirty();
   void tell();
+  void tell_patiently();
   void pay_ring();
-  bool has_cpu_to_spin() const;
   void read_replies(std::unique_lock<std::mutex>& lock);
   void run_background();
   void drained(RingHead& ring);
