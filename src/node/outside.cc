@@ -264,7 +264,9 @@ void Outside::on_exit(WorkerId worker, int status) {
       for (size_t i = tail.size() - std::min(tail.size(), kCauseLines); i < tail.size(); ++i)
         cause += "\n  " + tail[i];
       ended_outputs_.insert(outputs_.extract(output));
-      if (ended_outputs_.size() > kEndedOutputsMax) ended_outputs_.erase(ended_outputs_.begin());
+      ended_order_.push_back(worker);
+      for (; ended_order_.size() > kEndedOutputsMax; ended_order_.pop_front())
+        ended_outputs_.erase(ended_order_.front());
     }
   }
   post(WorkerExited{worker, std::move(cause)});

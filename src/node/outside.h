@@ -107,6 +107,7 @@ class Outside {
   std::vector<OutsideEvent> events_;
   std::mutex outputs_mutex_;
   std::map<WorkerId, Output> outputs_, ended_outputs_;
+  std::deque<WorkerId> ended_order_;
   std::mutex jobs_mutex_;
   std::condition_variable jobs_wake_;
   std::deque<DiskJob> jobs_;
